@@ -1,0 +1,1 @@
+# The wire: pure code, no I/O, no clock; the same files run on MicroPython and CPython.

@@ -1,0 +1,1 @@
+"""Wattness gateway: verifies, judges, aggregates, signs and forwards what boards metered."""

@@ -1,0 +1,37 @@
+"""Two clocks: civil time, which a demo may run faster, and real time, which I/O lives by."""
+
+import time
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Civil unix ms as `civil_ms + (real − real_ms) × rate`; the default is the true time.
+
+    Schedules and timestamps use `now_ms`; leases, back-off, keep-alives and time-outs use `real_ms_now`.
+    """
+
+    real_ms: int = 0
+    civil_ms: int = 0
+    rate: int = 1
+
+    def now_ms(self) -> int:
+        """Civil UTC unix milliseconds: what frames, intervals and reports are dated by."""
+        return self.civil_ms + (self.real_ms_now() - self.real_ms) * self.rate
+
+    def real_ms_now(self) -> int:
+        """Real UTC unix milliseconds: what I/O is timed by."""
+        return time.time_ns() // 1_000_000
+
+    def real_s(self, civil_ms: int) -> float:
+        """How long `civil_ms` milliseconds of civil time take, in real seconds."""
+        return civil_ms / self.rate / 1000
+
+    @classmethod
+    def parse(cls, text: str) -> "Clock":
+        """Read `real_ms,civil_ms,rate`; raises ValueError."""
+        real_ms, civil_ms, rate = (int(part) for part in text.split(","))
+        if rate < 1:
+            message = "the clock's rate must be at least 1"
+            raise ValueError(message)
+        return cls(real_ms, civil_ms, rate)

@@ -1,0 +1,39 @@
+"""Exceptions, named for what the caller does next."""
+
+
+class WattnessError(Exception):
+    """Base of every error we raise on purpose; its text is one sentence with the remedy."""
+
+
+class ConfigError(WattnessError):
+    """The operator must fix the configuration, a key file or a command's arguments."""
+
+
+class RejectedError(WattnessError):
+    """A frame that will never be accepted: count it by `reason`, keep it out, do not acknowledge."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        """`reason` is a stable snake_case code; `detail` is for people."""
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+
+
+class StoreError(WattnessError):
+    """The disk did not take it: nothing is acknowledged, try again later."""
+
+
+class NetworkError(WattnessError):
+    """A reward network did not take a report."""
+
+
+class UnavailableError(NetworkError):
+    """Send the same bytes again later."""
+
+
+class RefusedError(NetworkError):
+    """Never send this report again; `reason` is the network's code."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        """`reason` is a stable snake_case code; `detail` is for people."""
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason

@@ -1,0 +1,92 @@
+"""What the gateway's rooms hand to one another; plain values, no behaviour."""
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+
+class Board(msgspec.Struct, frozen=True):
+    """An enrolled board. `state`: active | quarantined | removed."""
+
+    id: int
+    name: str
+    public_key: bytes  # 65 bytes, uncompressed point
+    kid: bytes  # first 8 bytes of board_key
+    board_key: bytes  # SHA-256 over public_key
+    link_key: bytes  # 32 random bytes
+    password: str  # of its broker login; the login's name is kid.hex()
+    state: str = "active"
+    reason: str = ""
+    enrolled_unix_ms: int = 0
+
+
+class Arrival(NamedTuple):
+    """One frame as it came from a source: unverified, and typed so that nobody mistakes it."""
+
+    kid: bytes  # who the topic says it is from
+    raw: bytes
+
+
+class Verified(NamedTuple):
+    """One frame whose signature and form are good."""
+
+    board_id: int
+    raw: bytes
+    payload: bytes
+    digest: bytes  # SHA-256 over payload, 32 bytes
+    record: Any  # wattwire.frame.Record
+
+
+class Ack(NamedTuple):
+    """What to tell a board: every frame of `log` up to `seq` is on disk."""
+
+    board_id: int
+    log: int
+    seq: int
+
+
+class Report(msgspec.Struct, frozen=True):
+    """A final interval, in canonical units and signs; adapters convert it to what a network wants."""
+
+    board_key: bytes  # 32 bytes
+    device: str  # hex of the serial's hash, else the stream's index in decimal: the slot's middle part
+    role: str
+    profile: str
+    a: int  # UTC unix ms
+    b: int
+    figures: dict[str, Any]  # as wire.md §4 and vectors.json: milli-units, integers
+    evidence: list[list[int]]  # [[log, first, last], …] ascending
+    root: bytes  # RFC 9162 Merkle root over the evidence's frames
+    verdict: str = "accepted"  # accepted | flagged | quarantined
+    reasons: list[str] = []
+    rated_w: int | None = None
+    provenance: str = "board"
+    rules: int = 1
+
+
+class Job(msgspec.Struct, frozen=True):
+    """One report's way to one network. State: available | running | retryable | completed | discarded."""
+
+    id: int
+    network: str
+    key: str  # idempotency key: board key, device, a
+    report: Report
+    attempt: int
+    body: bytes | None  # the signed bytes, once they exist; always resent unchanged
+
+
+class Receipt(NamedTuple):
+    """What a network answered."""
+
+    id: str
+    detail: dict[str, Any]
+
+
+class Reward(NamedTuple):
+    """What a network paid for one stream in one epoch, and why."""
+
+    epoch: int
+    board_key: bytes
+    device: str
+    amount: int
+    detail: dict[str, Any]
