@@ -1,6 +1,6 @@
 """The MQTT link of wire.md §2: topics, authenticated downlinks, acknowledgements and commands."""
 
-from wattwire import cbor
+from wattwire import cbor, shape
 from wattwire.cose import KID_SIZE
 from wattwire.errors import WireError
 from wattwire.hmac import equal, hmac_sha256
@@ -56,27 +56,15 @@ def decode_command(body: bytes):
 
 
 def _three(body):
-    value = cbor.decode(body)
-    if type(value) is not list or len(value) != 3:
-        raise WireError("bad_form", "expected three items")
-    return value
+    return shape.items(cbor.decode(body), 3, "body")
 
 
 def _uints(log, seq, unix_ms):
-    for value in (log, seq, unix_ms):
-        if type(value) is not int:
-            raise WireError("bad_type", "expected an integer")
-        if value < 0:
-            raise WireError("bad_range", "negative")
-    return log, seq, unix_ms
+    return shape.uint(log, "log"), shape.uint(seq, "seq"), shape.uint(unix_ms, "unix_ms")
 
 
 def _command(counter, name, args):
-    if type(counter) is not int or type(name) is not str:
-        raise WireError("bad_type", "counter or name")
-    if counter < 0 or not name:
-        raise WireError("bad_range", "counter or name")
-    return counter, name, args
+    return shape.uint(counter, "counter"), shape.name(name, "command"), args
 
 
 def _tag(link_key, topic, body):

@@ -1,0 +1,282 @@
+"""The records inside frames (wire.md §1): checked values from payload bytes, and back.
+
+Both directions pass through the same checks: what cannot be decoded cannot be encoded either.
+"""
+
+import hashlib
+from collections import namedtuple
+
+from wattwire import cbor, shape
+from wattwire.errors import WireError
+
+try:
+    from itertools import accumulate
+except ImportError:  # MicroPython
+    accumulate = None
+
+KIND_STREAMS = 1
+KIND_ROWS = 2
+KIND_HEALTH = 3
+
+ROLES = ("pv", "battery", "grid", "load", "vehicle", "charger")
+PAYLOAD_SIZE_MAX = 8192
+HASH_SIZE = 16
+GATEWAY_SIZE = 32
+EXPONENT_MAX = 18
+UNIT_MAX = 255
+EXTRA_KEY_MIN = 32
+
+# `lost` is None or (from, to); `unix` may be None; `extra` keeps the keys from 32 on.
+Record = namedtuple("Record", ("kind", "log", "seq", "prev", "boot", "up", "unix", "lost", "body", "extra"))
+# `gateway` is SHA-256 of the gateway's public key; `previous` is None or (last seq, last prev) of log − 1.
+Streams = namedtuple("Streams", ("streams", "about", "gateway", "previous"))
+# `serial` and `rated_w` may be None; `points` is a tuple.
+Stream = namedtuple("Stream", ("role", "profile", "profile_hash", "unit", "points", "serial", "rated_w", "inverted"))
+Point = namedtuple("Point", ("name", "unit", "exponent", "modulus"))
+Rows = namedtuple("Rows", ("streams_hash", "entries"))
+# `dt` is an integer or a list of spacings; `columns` are in the wire's difference form.
+Entry = namedtuple("Entry", ("stream", "start", "dt", "columns"))
+Health = namedtuple("Health", ("values",))
+
+_COMMON_KEYS = (0, 1, 2, 3, 4, 5, 6)
+_BODY_KEYS = {KIND_STREAMS: (10, 11, 15, 16), KIND_ROWS: (12, 13), KIND_HEALTH: (14,)}
+_STREAM_KEYS = (0, 1, 2, 3, 4)
+_STREAM_OPTIONS = (5, 6, 7)
+_LIMIT = cbor.INT_LIMIT
+_NO_PREV = bytes(HASH_SIZE)
+_ONLY_INT = {int}
+_INT_OR_NULL = {int, type(None)}
+
+
+def encode(record) -> bytes:
+    """Return the payload of a record; raises WireError for one that no receiver would take."""
+    fields = dict(record.extra)
+    fields.update(zip(_COMMON_KEYS, record))
+    if record.lost is not None:
+        fields[7] = list(record.lost)
+    body = record.body
+    if record.kind == KIND_STREAMS:
+        fields[10] = [_stream_fields(stream) for stream in body.streams]
+        fields[11] = body.about
+        fields[15] = body.gateway
+        fields[16] = None if body.previous is None else list(body.previous)
+    elif record.kind == KIND_ROWS:
+        fields[12] = body.streams_hash
+        fields[13] = [list(entry) for entry in body.entries]
+    elif record.kind == KIND_HEALTH:
+        fields[14] = body.values
+    if _record(fields).extra != record.extra:
+        raise WireError("unknown_key", "extra key below 32")
+    payload = cbor.encode(fields)
+    if len(payload) > PAYLOAD_SIZE_MAX:
+        raise WireError("too_long")
+    return payload
+
+
+def decode(payload: bytes, decode=cbor.decode):
+    """Return the Record of a payload; raises WireError. `decode` is a strict CBOR decoder like ours."""
+    if len(payload) > PAYLOAD_SIZE_MAX:
+        raise WireError("too_long")
+    return _record(decode(payload))
+
+
+def prev_of(payload: bytes) -> bytes:
+    """Return what the next record's `prev`, or a rows record's `streams_hash`, says about this payload."""
+    return hashlib.sha256(payload).digest()[:HASH_SIZE]
+
+
+def row_count(entry) -> int:
+    """Return how many rows an entry holds."""
+    return len(entry.columns[0]) if entry.columns else 0
+
+
+def times(entry, base: int = 0) -> list:
+    """Return the time of each row in ms after `base`; with the default that is ms after the record's `up`."""
+    at = base + entry.start
+    if type(entry.dt) is int:
+        return [at + entry.dt * row for row in range(row_count(entry))]
+    rows = [at] if entry.columns else []
+    for step in entry.dt:
+        at += step
+        rows.append(at)
+    return rows
+
+
+def undelta(column) -> list:
+    """Return the values of a column that is in difference form."""
+    if accumulate is not None and None not in column:
+        return list(accumulate(column))
+    value = 0
+    values = []
+    for step in column:
+        if step is None:
+            values.append(None)
+        else:
+            value += step
+            values.append(value)
+    return values
+
+
+def delta(values) -> list:
+    """Return the difference form of a column of values."""
+    last = 0
+    column = []
+    for value in values:
+        if value is None:
+            column.append(None)
+        else:
+            column.append(value - last)
+            last = value
+    return column
+
+
+def _stream_fields(stream):
+    fields = {
+        0: stream.role,
+        1: stream.profile,
+        2: stream.profile_hash,
+        3: stream.unit,
+        4: [list(point)[: 3 if point.modulus is None else 4] for point in stream.points],
+    }
+    if stream.serial is not None:
+        fields[5] = stream.serial
+    if stream.rated_w is not None:
+        fields[6] = stream.rated_w
+    if stream.inverted:
+        fields[7] = 1
+    return fields
+
+
+def _record(fields):
+    shape.typed(fields, dict, "record")
+    kind = fields.get(0)
+    if type(kind) is not int or kind not in _BODY_KEYS:
+        raise WireError("bad_range", "kind")
+    extra = shape.check_keys(fields, _COMMON_KEYS + _BODY_KEYS[kind], (7,), EXTRA_KEY_MIN)
+    seq = shape.uint(fields[2], "seq")
+    prev = shape.octets(fields[3], HASH_SIZE, "prev")
+    up = shape.uint(fields[5], "up")
+    unix = fields[6]
+    if unix is not None:
+        shape.uint(unix, "unix")
+    if seq == 0 or (seq == 1 and prev != _NO_PREV):
+        raise WireError("bad_range", "seq or prev")
+    if kind == KIND_ROWS:
+        body = _rows(fields, max(up, unix or 0))
+    elif kind == KIND_STREAMS:
+        body = _streams(fields)
+    else:
+        body = Health(shape.texts(fields[14], (int, str, type(None)), "health"))
+    return Record(
+        kind,
+        shape.uint(fields[1], "log"),
+        seq,
+        prev,
+        shape.uint(fields[4], "boot"),
+        up,
+        unix,
+        _lost(fields, seq),
+        body,
+        extra,
+    )
+
+
+def _lost(fields, seq):
+    """Return (from, to) of key 7; the loss lies before the record that tells of it."""
+    if 7 not in fields:
+        return None
+    first, last = shape.items(fields[7], 2, "lost")
+    if not 0 < shape.uint(first, "lost") <= shape.uint(last, "lost") < seq:
+        raise WireError("bad_range", "lost")
+    return first, last
+
+
+def _streams(fields):
+    gateway = shape.octets(fields[15], GATEWAY_SIZE, "gateway")
+    previous = fields[16]
+    if previous is not None:
+        seq, prev = shape.items(previous, 2, "previous log")
+        previous = (shape.uint(seq, "previous log"), shape.octets(prev, HASH_SIZE, "previous log"))
+    streams = tuple([_stream(stream) for stream in shape.typed(fields[10], list, "streams")])
+    return Streams(streams, shape.texts(fields[11], (int, str), "about"), gateway, previous)
+
+
+def _stream(fields):
+    shape.check_keys(shape.typed(fields, dict, "stream"), _STREAM_KEYS, _STREAM_OPTIONS, None)
+    if fields[0] not in ROLES:
+        raise WireError("bad_range", "role")
+    if shape.uint(fields[3], "unit") > UNIT_MAX or fields.get(7, 1) != 1:
+        raise WireError("bad_range", "unit or inversion")
+    points = tuple([_point(point) for point in shape.typed(fields[4], list, "points")])
+    if len({point.name for point in points}) != len(points):
+        raise WireError("bad_form", "point named twice")
+    return Stream(
+        fields[0],
+        shape.name(fields[1], "profile"),
+        shape.octets(fields[2], HASH_SIZE, "profile"),
+        fields[3],
+        points,
+        shape.octets(fields[5], HASH_SIZE, "serial") if 5 in fields else None,
+        shape.uint(fields[6], "rated watts") if 6 in fields else None,
+        7 in fields,
+    )
+
+
+def _point(items):
+    if len(shape.typed(items, list, "point")) not in (3, 4):
+        raise WireError("bad_form", "point")
+    exponent = shape.typed(items[2], int, "exponent")
+    modulus = shape.uint(items[3], "modulus") if len(items) == 4 else None
+    if not -EXPONENT_MAX <= exponent <= EXPONENT_MAX or modulus == 0:
+        raise WireError("bad_range", "exponent or modulus")
+    return Point(shape.name(items[0], "point"), shape.typed(items[1], str, "unit"), exponent, modulus)
+
+
+def _rows(fields, base):
+    entries = [_entry(entry, base) for entry in shape.typed(fields[13], list, "entries")]
+    return Rows(shape.octets(fields[12], HASH_SIZE, "streams"), entries)
+
+
+def _entry(items, base):
+    """Check one entry; `base` is what its times are added to at most."""
+    stream, start, dt, columns = shape.items(items, 4, "entry")
+    shape.uint(stream, "stream")
+    last = base + shape.uint(start, "start")
+    rows = _check_columns(shape.typed(columns, list, "columns"))
+    spacings = rows - 1 if rows else 0
+    if type(dt) is list:
+        if len(dt) != spacings or (dt and (set(map(type, dt)) != _ONLY_INT or min(dt) < 0)):
+            raise WireError("bad_form", "spacings")
+        last += sum(dt)
+    else:
+        last += shape.uint(dt, "spacing") * spacings
+    if last >= _LIMIT:
+        raise WireError("bad_range", "time of more than 63 bits")
+    return Entry(stream, start, dt, columns)
+
+
+def _check_columns(columns):
+    """Return the number of rows of columns that are equally long and whose values stay in range."""
+    if not columns:
+        return 0
+    rows = len(shape.typed(columns[0], list, "column"))
+    numbers = []
+    for column in columns:
+        if type(column) is not list or len(column) != rows:
+            raise WireError("bad_form", "columns")
+        numbers += column
+    types = set(map(type, numbers))
+    if not types <= _INT_OR_NULL:
+        raise WireError("bad_type", "column")
+    if types != _ONLY_INT:
+        numbers = [number for number in numbers if number is not None]
+    if numbers and max(max(numbers), -min(numbers)) * rows >= _LIMIT:
+        _check_sums(columns)
+    return rows
+
+
+def _check_sums(columns):
+    for column in columns:
+        for value in undelta(column):
+            if value is not None and not -_LIMIT < value < _LIMIT:
+                raise WireError("bad_range", "value of more than 63 bits")
