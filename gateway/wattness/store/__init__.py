@@ -1,0 +1,1 @@
+"""The gateway's memory: everything that must survive a kill, in one place."""

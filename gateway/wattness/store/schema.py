@@ -1,0 +1,1 @@
+"""The database's tables, and how a connection to it is opened."""
