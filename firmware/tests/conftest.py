@@ -1,0 +1,35 @@
+"""What the firmware's tests share: the real MicroPython, run on a script."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+FIRMWARE = Path(__file__).resolve().parents[1]
+BESIDE_PYTHON = Path(sys.executable).with_name("micropython")
+
+
+@pytest.fixture(scope="session")
+def run_micropython(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Run a script's text in MicroPython (`MICROPYTHON=` names another one), `given` on its standard input."""
+    program = os.environ.get("MICROPYTHON", str(BESIDE_PYTHON))
+
+    def run(script: str, given: str = "", heap: str = "2m", timeout_s: float = 50) -> str:
+        path = tmp_path_factory.mktemp("micropython") / "script.py"
+        path.write_text(script)
+        done = subprocess.run(
+            [program, "-X", f"heapsize={heap}", str(path)],
+            input=given,
+            env={**os.environ, "MICROPYPATH": f"{FIRMWARE}:.frozen"},
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+        return done.stdout
+
+    return run
