@@ -45,7 +45,6 @@ _STREAM_OPTIONS = (5, 6, 7)
 _LIMIT = cbor.INT_LIMIT
 _NO_PREV = bytes(HASH_SIZE)
 _ONLY_INT = {int}
-_INT_OR_NULL = {int, type(None)}
 
 
 def encode(record) -> bytes:
@@ -265,14 +264,20 @@ def _check_columns(columns):
         if type(column) is not list or len(column) != rows:
             raise WireError("bad_form", "columns")
         numbers += column
-    types = set(map(type, numbers))
-    if not types <= _INT_OR_NULL:
-        raise WireError("bad_type", "column")
-    if types != _ONLY_INT:
-        numbers = [number for number in numbers if number is not None]
-    if numbers and max(max(numbers), -min(numbers)) * rows >= _LIMIT:
+    if _magnitude(numbers) * rows >= _LIMIT:
         _check_sums(columns)
     return rows
+
+
+def _magnitude(numbers):
+    """Return the largest |number|; the decoder has refused booleans and floats, so only integers compare and negate."""
+    try:
+        return max(max(numbers), -min(numbers)) if numbers else 0
+    except TypeError:
+        numbers = [number for number in numbers if number is not None]
+    if not set(map(type, numbers)) <= _ONLY_INT:
+        raise WireError("bad_type", "column")
+    return max(max(numbers), -min(numbers)) if numbers else 0
 
 
 def _check_sums(columns):
