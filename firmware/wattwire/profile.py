@@ -108,10 +108,13 @@ def bind(profile, base=0, length=None):
         for block in range(blocks):
             name = "%s_%d" % (point.name, block + 1)
             points.append(_moved(point, name, base, repeat.first + block * repeat.size))
+    points = tuple([point for point in points if span(point)[2] <= end])
+    offered = {point.name for point in points}
     texts = [Text(item.name, item.fc, base + item.address, item.count) for item in profile.identity]
     return Profile(
-        *profile[:6],
-        tuple([point for point in points if span(point)[2] <= end]),
+        *profile[:5],
+        tuple([name for name in profile.default if name in offered]),
+        points,
         tuple([item for item in texts if item.address + item.count <= end]),
         None,
     )
@@ -155,7 +158,7 @@ def decode(profile, names, answers):
     A value and its scale factor must come from the same answer; of several answers the last one counts. What was
     not read, or says that it has no value, is None and never 0.
     """
-    values = {name: None for name in names}
+    values = dict.fromkeys(names)
     for point in profile.points:
         if point.name not in values:
             continue

@@ -114,7 +114,7 @@ def _points(form):
         _object(item, POINT, path)
         _numbers(item, "invalid", 0, (1 << 64) - 1, path)
         _check_point(item, form, path)
-        for name in [item["name"]] + item.get("also", []):
+        for name in [item["name"], *item.get("also", [])]:
             _check_name(name, item, path)
             if name in names:
                 raise WireError("duplicate_key", "%s: the name %s is used twice" % (path, name))
@@ -182,5 +182,5 @@ def _numbers(value, key, low, high, path):
 
 
 def _word(name, path):
-    if type(name) is not str or not name or name[0] not in _WORD[:26] or not all([char in _WORD for char in name]):
+    if type(name) is not str or not name or name[0] not in _WORD[:26] or not all(char in _WORD for char in name):
         raise WireError("bad_form", path + ": must be lower-case letters, digits and _, a letter first")

@@ -1,0 +1,131 @@
+"""SunSpec discovery, sans-I/O: walk a device's chain of models and choose the one that suits a role."""
+
+from collections import namedtuple
+
+from .errors import WireError
+from .modbus import HOLDING, ILLEGAL_DATA_ADDRESS, ModbusError
+from .plan import Read
+
+BASES = (40000, 0, 50000)
+MARKER = b"SunS"
+COMMON = 1
+END = 0xFFFF
+MODELS_MAX = 64
+TRIES = 3  # of a read that fails otherwise than by Illegal Data Address
+
+Model = namedtuple("Model", ["id", "base", "length"])  # base: the register of the model's id; length without header
+
+PROFILES = {  # model id: the profile that reads it
+    1: "sunspec_common",
+    101: "sunspec_inverter_int",
+    102: "sunspec_inverter_int",
+    103: "sunspec_inverter_int",
+    111: "sunspec_inverter_float",
+    112: "sunspec_inverter_float",
+    113: "sunspec_inverter_float",
+    124: "sunspec_storage",
+    160: "sunspec_mppt",
+    201: "sunspec_meter_int",
+    202: "sunspec_meter_int",
+    203: "sunspec_meter_int",
+    204: "sunspec_meter_int",
+    211: "sunspec_meter_float",
+    212: "sunspec_meter_float",
+    213: "sunspec_meter_float",
+    214: "sunspec_meter_float",
+    802: "sunspec_battery",
+}
+# Profiles per role, the better first: integers before floats, because a float counter loses its last digits.
+ROLES = {
+    "pv": ("sunspec_inverter_int", "sunspec_inverter_float"),
+    "grid": ("sunspec_meter_int", "sunspec_meter_float"),
+    "load": ("sunspec_meter_int", "sunspec_meter_float"),
+    "battery": ("sunspec_battery", "sunspec_storage"),
+}
+
+
+class Walker:
+    """Read what `next` says, then call `take` with the register bytes or `fail` with the error; until `next` is None.
+
+    `models` is what was found, in the map's order. `complete` tells whether the map's own end was reached: its end
+    marker, or Illegal Data Address where the next header should stand (some devices have no end marker).
+    """
+
+    def __init__(self, bases=BASES):
+        self.models = []
+        self.complete = False
+        self._bases = list(bases)
+        self._at = None  # where the next header stands; None while the marker is sought
+        self._tries = 0
+        self._over = not self._bases
+
+    def next(self):
+        """Return the Read to make now, or None when the walk is over."""
+        if self._over:
+            return None
+        return Read(HOLDING, self._bases[0] if self._at is None else self._at, 2)
+
+    def take(self, data):
+        """Go on with the four bytes that were read; raises WireError if there are not four."""
+        if len(data) != 4:
+            raise WireError("wrong_length", "a header has 4 bytes")
+        self._tries = 0
+        if self._over:
+            return
+        if self._at is None:
+            if bytes(data) == MARKER:
+                self._at = self._bases[0] + 2
+            else:
+                self._next_base()
+            return
+        self._header(data[0] << 8 | data[1], data[2] << 8 | data[3])
+
+    def _header(self, model, length):
+        if model in (0, END):
+            self._over = True
+            self.complete = model == END
+            return
+        after = self._at + 2 + length
+        if after > 65536:  # the map is nonsense from here on
+            self._over = True
+            return
+        self.models.append(Model(model, self._at, length))
+        self._at = after
+        self._over = after > 65534 or len(self.models) >= MODELS_MAX
+
+    def fail(self, error):
+        """Go on without the registers: the device refused (ModbusError), or there was no good answer."""
+        self._tries += 1
+        illegal = isinstance(error, ModbusError) and error.code == ILLEGAL_DATA_ADDRESS
+        if not illegal and self._tries < TRIES:
+            return
+        self._tries = 0
+        if self._at is None:
+            self._next_base()
+        else:
+            self._over = True
+            self.complete = illegal
+
+    def _next_base(self):
+        self._bases.pop(0)
+        self._over = not self._bases
+
+
+def choose(models, role):
+    """Return the Model whose profile suits `role` best, or None."""
+    for name in ROLES.get(role, ()):
+        for model in models:
+            if PROFILES.get(model.id) == name:
+                return model
+    return None
+
+
+def common_of(models, model):
+    """Return the common Model that describes `model`: the last one before it in the map, or None."""
+    found = None
+    for other in models:
+        if other.base > model.base:
+            break
+        if other.id == COMMON:
+            found = other
+    return found
