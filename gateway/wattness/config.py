@@ -19,6 +19,7 @@ class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     url: str = ""  # mqtt://user@host:port or mqtts://…; the password comes from password_file
     password_file: str = ""
+    ca_file: str = ""  # for mqtts:// with a certificate of your own; empty: the system's
     listen: str = "127.0.0.1:1883"
 
 

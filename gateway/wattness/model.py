@@ -90,3 +90,21 @@ class Reward(NamedTuple):
     device: str
     amount: int
     detail: dict[str, Any]
+
+
+class Endpoint(NamedTuple):
+    """Where the boards' broker is and how the gateway logs in to it."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    tls: bool = False
+    ca_file: str = ""  # empty: the system's certificates
+
+
+class Login(NamedTuple):
+    """A board's login at the broker."""
+
+    user: str  # kid, in hex
+    password: str

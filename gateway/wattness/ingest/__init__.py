@@ -1,0 +1,1 @@
+"""Where frames come from; each source is an async iterator of Arrival."""
