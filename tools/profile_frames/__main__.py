@@ -1,0 +1,5 @@
+"""`python -m profile_frames`."""
+
+from .build import main
+
+main()

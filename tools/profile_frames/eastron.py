@@ -1,0 +1,105 @@
+"""Eastron meters: figures by hand, as the register maps give addresses and units."""
+
+from .case import Case
+
+NAN = float("nan")
+SDM120 = [
+    Case(
+        "eastron_sdm120",
+        "a kitchen at noon",
+        [
+            (0x00, "f32", 230.1),
+            (0x06, "f32", 5.371),
+            (0x0C, "f32", 1234.5),
+            (0x12, "f32", 1235.9),
+            (0x18, "f32", -58.4),
+            (0x1E, "f32", 0.999),
+            (0x46, "f32", 49.98),
+            (0x48, "f32", 1234.567),
+            (0x4A, "f32", 0.25),
+        ],
+        [(0x00, 32), (0x46, 6)],
+        {
+            "voltage": (2301, -1),
+            "voltage_l1": (2301, -1),
+            "current": (5371, -3),
+            "current_l1": (5371, -3),
+            "power": (12345, -1),
+            "apparent_power": (12359, -1),
+            "reactive_power": (-584, -1),
+            "power_factor": (999, -3),
+            "frequency": (4998, -2),
+            "energy_import": (1234567, 0),
+            "energy_export": (250, 0),
+        },
+    ),
+    Case(
+        "eastron_sdm120",
+        "half to even, a value that is not there, and export",
+        [(0x00, "f32", 229.25), (0x06, "f32", NAN), (0x0C, "f32", -2500.75), (0x48, "f32", 0.0)],
+        [(0x00, 14), (0x46, 6)],
+        {
+            "voltage": (2292, -1),
+            "current": None,
+            "power": (-25008, -1),
+            "frequency": (0, -2),
+            "energy_import": (0, 0),
+            "energy_export": (0, 0),
+        },
+        unit=17,
+    ),
+    Case(
+        "eastron_sdm120",
+        "the meter refuses",
+        [],
+        [(0x0C, 2)],
+        {"power": None},
+        refusal=2,
+    ),
+]
+SDM630 = [
+    Case(
+        "eastron_sdm630",
+        "three phases, one of them exporting",
+        [
+            (0x00, "f32", 229.5),
+            (0x02, "f32", 230.5),
+            (0x04, "f32", 231.5),
+            (0x0C, "f32", 1000.0),
+            (0x0E, "f32", -500.5),
+            (0x10, "f32", 250.25),
+            (0x34, "f32", 749.75),
+            (0x46, "f32", 50.02),
+            (0x48, "f32", 9876.543),
+            (0x4A, "f32", 12.5),
+        ],
+        [(0x00, 18), (0x34, 24)],
+        {
+            "voltage_l1": (2295, -1),
+            "voltage_l2": (2305, -1),
+            "voltage_l3": (2315, -1),
+            "power_l1": (10000, -1),
+            "power_l2": (-5005, -1),
+            "power_l3": (2502, -1),
+            "power": (7498, -1),
+            "frequency": (5002, -2),
+            "energy_import": (9876543, 0),
+            "energy_export": (12500, 0),
+        },
+    ),
+    Case(
+        "eastron_sdm630",
+        "counters of each phase",
+        [(346, "f32", 100.5), (348, "f32", 200.25), (350, "f32", NAN), (352, "f32", 0.001)],
+        [(346, 12)],
+        {
+            "energy_import_l1": (100500, 0),
+            "energy_import_l2": (200250, 0),
+            "energy_import_l3": None,
+            "energy_export_l1": (1, 0),
+            "energy_export_l2": (0, 0),
+            "energy_export_l3": (0, 0),
+        },
+        unit=2,
+    ),
+]

@@ -1,0 +1,245 @@
+"""SunSpec models: figures by hand, offsets as in the models' documents."""
+
+from .case import Case
+
+NAN = float("nan")
+COMMON = [
+    Case(
+        "sunspec_common",
+        "who it is",
+        [(2, "text", "Fronius"), (18, "text", "Symo 8.2-3-M"), (42, "text", "1.2.3"), (50, "text", "30123456")],
+        [(2, 64)],
+        {"manufacturer": "Fronius", "model": "Symo 8.2-3-M", "options": None, "version": "1.2.3", "serial": "30123456"},
+        base=40002,
+        length=65,
+    )
+]
+INVERTER = [
+    Case(
+        "sunspec_inverter_int",
+        "three phases at work, scale factors below zero",
+        [
+            (2, "u16", 1234),
+            (6, "s16", -2),
+            (10, "u16", 2301),
+            (11, "u16", 2312),
+            (12, "u16", 2323),
+            (13, "s16", -1),
+            (14, "s16", 2835),
+            (15, "s16", 0),
+            (16, "u16", 4998),
+            (17, "s16", -2),
+            (22, "s16", 9990),
+            (23, "s16", -2),
+            (24, "u32", 123456),
+            (26, "s16", 1),
+            (33, "s16", -55),
+            (37, "s16", -1),
+            (38, "u16", 4),
+        ],
+        [(2, 37)],
+        {
+            "current": (1234, -2),
+            "voltage_l1": (2301, -1),
+            "voltage_l2": (2312, -1),
+            "voltage_l3": (2323, -1),
+            "power": (2835, 0),
+            "frequency": (4998, -2),
+            "power_factor": (9990, -4),
+            "energy_export": (123456, 1),
+            "temperature": (-55, -1),
+            "state": (4, 0),
+        },
+        base=40069,
+        length=50,
+    ),
+    Case(
+        "sunspec_inverter_int",
+        "one phase at night: not implemented, not accumulated, no scale factor",
+        [
+            (2, "u16", 0xFFFF),
+            (6, "s16", -2),
+            (10, "u16", 2300),
+            (13, "s16", -1),
+            (14, "u16", 0x8000),
+            (15, "s16", 0),
+            (16, "u16", 4998),
+            (17, "u16", 0x8000),
+            (24, "u32", 0),
+            (26, "s16", 0),
+            (38, "u16", 0xFFFF),
+        ],
+        [(2, 37)],
+        {
+            "current": None,
+            "voltage_l1": (2300, -1),
+            "power": None,
+            "frequency": None,
+            "energy_export": None,
+            "state": None,
+        },
+        base=70,
+        length=50,
+        unit=3,
+    ),
+]
+INVERTER_FLOAT = [
+    Case(
+        "sunspec_inverter_float",
+        "three phases at work",
+        [
+            (2, "f32", 12.34),
+            (16, "f32", 230.15),
+            (22, "f32", 2835.3),
+            (24, "f32", 49.99),
+            (30, "f32", 99.5),
+            (32, "f32", 1234567.0),
+            (38, "f32", NAN),
+            (48, "u16", 4),
+        ],
+        [(2, 47)],
+        {
+            "current": (12340, -3),
+            "voltage_l1": (2301, -1),
+            "power": (28353, -1),
+            "frequency": (4999, -2),
+            "power_factor": (995, -3),
+            "energy_export": (1234567, 0),
+            "dc_power": None,
+            "state": (4, 0),
+        },
+        base=40069,
+        length=60,
+    )
+]
+METER = [
+    Case(
+        "sunspec_meter_int",
+        "a grid connection that exports",
+        [
+            (6, "s16", -2),
+            (7, "s16", 2310),
+            (8, "s16", 2301),
+            (15, "s16", -1),
+            (16, "s16", 500),
+            (17, "s16", -1),
+            (18, "s16", -1500),
+            (19, "s16", -500),
+            (22, "s16", 0),
+            (38, "u32", 4294967295),
+            (46, "u32", 7654321),
+            (54, "s16", 0),
+        ],
+        [(7, 48)],
+        {
+            "voltage": (2310, -1),
+            "voltage_l1": (2301, -1),
+            "frequency": (500, -1),
+            "power": (-1500, 0),
+            "power_l1": (-500, 0),
+            "energy_export": (4294967295, 0),
+            "energy_import": (7654321, 0),
+        },
+        base=40071,
+        length=105,
+    )
+]
+METER_FLOAT = [
+    Case(
+        "sunspec_meter_float",
+        "a grid connection that imports: two reads, for the hole between is wide",
+        [
+            (2, "f32", 3.5),
+            (12, "f32", 231.0),
+            (26, "f32", 50.0),
+            (28, "f32", 805.25),
+            (60, "f32", 1.0),
+            (68, "f32", 2.5),
+        ],
+        [(2, 28), (60, 10)],
+        {
+            "current": (3500, -3),
+            "voltage_l1": (2310, -1),
+            "frequency": (5000, -2),
+            "power": (8052, -1),
+            "energy_export": (1, 0),
+            "energy_import": (2, 0),
+        },
+        base=40071,
+        length=124,
+    )
+]
+MPPT = [
+    Case(
+        "sunspec_mppt",
+        "two strings",
+        [
+            (2, "s16", -2),
+            (3, "s16", -1),
+            (4, "s16", -1),
+            (5, "s16", 0),
+            (8, "u16", 2),
+            (19, "u16", 512),
+            (20, "u16", 6123),
+            (21, "u16", 31350),
+            (22, "u32", 55555),
+            (39, "u16", 0xFFFF),
+            (40, "u16", 5900),
+            (41, "u16", 0),
+            (42, "u32", 0),
+        ],
+        [(2, 42)],
+        {
+            "dc_current_1": (512, -2),
+            "dc_voltage_1": (6123, -1),
+            "dc_power_1": (31350, -1),
+            "energy_export_1": (55555, 0),
+            "dc_current_2": None,
+            "dc_voltage_2": (5900, -1),
+            "dc_power_2": (0, -1),
+            "energy_export_2": None,
+            "dc_power_3": None,
+        },
+        base=40121,
+        length=48,
+    )
+]
+STORAGE = [
+    Case(
+        "sunspec_storage",
+        "charging",
+        [(8, "u16", 6550), (10, "u16", 5120), (11, "u16", 4), (22, "s16", -2), (24, "s16", -1)],
+        [(8, 17)],
+        {"soc": (6550, -2), "battery_voltage": (5120, -1), "state": (4, 0)},
+        base=40311,
+        length=24,
+    ),
+    Case(
+        "sunspec_battery",
+        "discharging, or so its sign says",
+        [
+            (11, "u16", 80),
+            (13, "u16", 0xFFFF),
+            (34, "u16", 4805),
+            (44, "s16", -123),
+            (47, "s16", -591),
+            (56, "s16", 0),
+            (58, "s16", 0),
+            (59, "s16", -2),
+            (61, "s16", -1),
+            (63, "s16", 0),
+        ],
+        [(11, 53)],
+        {
+            "soc": (80, 0),
+            "soh": None,
+            "dc_voltage": (4805, -2),
+            "dc_current": (-123, -1),
+            "power": (-591, 0),
+            "dc_power": (-591, 0),
+        },
+        base=40400,
+        length=62,
+    ),
+]
+CASES = [*COMMON, *INVERTER, *INVERTER_FLOAT, *METER, *METER_FLOAT, *MPPT, *STORAGE]
