@@ -114,7 +114,9 @@ def _points(form):
         _object(item, POINT, path)
         _numbers(item, "invalid", 0, (1 << 64) - 1, path)
         _check_point(item, form, path)
-        for name in [item["name"], *item.get("also", [])]:
+        own = list(item.get("also", ()))
+        own.append(item["name"])
+        for name in own:
             _check_name(name, item, path)
             if name in names:
                 raise WireError("duplicate_key", "%s: the name %s is used twice" % (path, name))
