@@ -46,13 +46,18 @@ def to_be_signed(kid: bytes, payload: bytes, aad: bytes = AAD) -> bytes:
 
 def sign1(secret32: bytes, kid: bytes, payload: bytes, aad: bytes = AAD) -> bytes:
     """Return the sealed frame of `payload`."""
-    if len(kid) != KID_SIZE:
-        raise WireError("bad_form", "kid")
-    opening = b"".join((_OPENING, kid, b"\xa0", head(2, len(payload))))
-    if len(opening) + len(payload) + len(_SIGNATURE_HEAD) + SIGNATURE_SIZE > FRAME_SIZE_MAX:
-        raise WireError("too_long")
     digest = hashlib.sha256(to_be_signed(kid, payload, aad)).digest()
-    return b"".join((opening, payload, _SIGNATURE_HEAD, p256.sign(secret32, digest)))
+    return join(kid, payload, p256.sign(secret32, digest))
+
+
+def join(kid: bytes, payload: bytes, signature: bytes) -> bytes:
+    """Return the envelope of parts that were signed elsewhere."""
+    if len(kid) != KID_SIZE or len(signature) != SIGNATURE_SIZE:
+        raise WireError("bad_form", "kid or signature")
+    sealed = b"".join((_OPENING, kid, b"\xa0", head(2, len(payload)), payload, _SIGNATURE_HEAD, signature))
+    if len(sealed) > FRAME_SIZE_MAX:
+        raise WireError("too_long")
+    return sealed
 
 
 def parse(data: bytes):
