@@ -1,21 +1,88 @@
 """From bytes that anyone could have sent to a frame that one enrolled board has signed."""
 
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from typing import NamedTuple
 
-from wattness.model import Arrival, Board, Verified
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from wattwire import cose, frame
+from wattwire.errors import WireError
+
+from . import strictcbor
+from .errors import ConfigError, RejectedError
+from .model import Arrival, Board, Verified
+
+_ES256 = ec.ECDSA(hashes.SHA256())
+
+
+class _Signer(NamedTuple):
+    board_id: int
+    key: ec.EllipticCurvePublicKey
 
 
 class Verifier:
     """Holds the enrolled boards' key objects; used from several threads at once."""
 
+    def __init__(self, boards: Iterable[Board] = ()) -> None:
+        """`boards` are those whose frames are accepted."""
+        self._signers: dict[bytes, _Signer] = {}
+        self.replace(boards)
+
     def replace(self, boards: Iterable[Board]) -> None:
         """From now on accept exactly these boards."""
-        raise NotImplementedError
+        self._signers = {board.kid: _Signer(board.id, load_key(board.public_key)) for board in boards}
 
     def verify(self, arrival: Arrival) -> Verified:
-        """Return the frame, or raise RejectedError with a reason code."""
-        raise NotImplementedError
+        """Return the frame, or raise RejectedError with a reason code; the payload is not read before its signature."""
+        raw = arrival.raw
+        try:
+            kid, payload, signature = cose.parse(raw)
+            if kid != arrival.kid:
+                raise RejectedError("kid_mismatch", "the topic names another board")
+            signer = self._signers.get(kid)
+            if signer is None:
+                raise RejectedError("unknown_board", kid.hex())
+            signer.key.verify(der(signature), cose.to_be_signed(kid, payload), _ES256)
+            record = frame.decode(payload, strictcbor.decode)
+        except InvalidSignature:
+            raise RejectedError("bad_signature") from None
+        except WireError as error:
+            raise RejectedError(error.reason, error.detail) from None
+        return Verified(signer.board_id, raw, payload, sha256(payload).digest(), record)
 
     def verify_all(self, arrivals: Sequence[Arrival]) -> tuple[list[Verified], dict[str, int]]:
         """Return the good frames in order, and how many were rejected for which reason."""
-        raise NotImplementedError
+        good: list[Verified] = []
+        rejected: dict[str, int] = {}
+        for arrival in arrivals:
+            try:
+                good.append(self.verify(arrival))
+            except RejectedError as error:
+                rejected[error.reason] = rejected.get(error.reason, 0) + 1
+        return good, rejected
+
+
+def load_key(public_key: bytes) -> ec.EllipticCurvePublicKey:
+    """Return the key object of an uncompressed P-256 point; raises ConfigError."""
+    if len(public_key) != 65:
+        raise ConfigError("A board's public key is 65 bytes: 130 hexadecimal digits that begin with 04.")
+    try:
+        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public_key)
+    except ValueError:
+        raise ConfigError("This public key is not a point of P-256; copy it again from the board.") from None
+
+
+def der(signature: bytes) -> bytes:
+    """Return r ‖ s as the ASN.1 sequence that `cryptography` wants."""
+    body = _integer(signature[:32]) + _integer(signature[32:])
+    return b"\x30%c%b" % (len(body), body)
+
+
+def _integer(number: bytes) -> bytes:
+    number = number.lstrip(b"\x00")
+    if not number or number[0] > 0x7F:
+        return b"\x02%c\x00%b" % (len(number) + 1, number)
+    return b"\x02%c%b" % (len(number), number)
