@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import gc
 import ipaddress
 from contextlib import asynccontextmanager
 
@@ -178,6 +179,9 @@ def make_certificates(folder, name):
     (folder / "broker.key").write_bytes(key.private_bytes(serialization.Encoding.PEM, *private))
 
 
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # paho leaves a failed socket to the collector
 async def test_tls_is_checked(mosquitto, tmp_path):
     make_certificates(tmp_path / "mosquitto", "localhost")
     async with mosquitto(tls=True) as broker:
@@ -192,6 +196,8 @@ async def test_tls_is_checked(mosquitto, tmp_path):
             assert "certificate verify failed" in link.error
             task.cancel()
             await asyncio.wait([task])
+        del link, task
+        gc.collect()
 
 
 async def test_ca_file_without_certificates_is_refused(tmp_path):

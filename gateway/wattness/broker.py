@@ -101,7 +101,7 @@ class Broker:
                 await self._start()
                 self.restarts += 1
             except ConfigError as error:
-                log.warning("broker did not start error=%s", error)
+                log.warning("broker did not start error=%s", str(error))
 
     async def _start(self) -> None:
         lock = FileLock(self.folder / "lock")

@@ -77,7 +77,7 @@ class MqttLink:
                         pass
             except aiomqtt.MqttError as error:
                 self.error = str(error)
-                log.warning("broker lost error=%s", error)
+                log.warning("broker lost error=%s", self.error)
             finally:
                 self._client, self.connected = None, False
             wait_s = BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)]
