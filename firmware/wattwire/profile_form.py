@@ -92,7 +92,7 @@ def parse(text):
         raise WireError("too_long", "a profile has at most 65536 bytes")
     try:
         form = json.loads(text if isinstance(text, str) else bytes(text).decode())
-    except (ValueError, RecursionError, RuntimeError) as error:
+    except (ValueError, RuntimeError) as error:  # RuntimeError: nested too deep
         raise WireError("bad_form", "not JSON: %s" % error)
     _object(form, TOP, "$")
     _word(form["id"], "$.id")
