@@ -1,0 +1,1 @@
+"""The reference reward network: checks every report again, challenges some, and pays in integers."""
