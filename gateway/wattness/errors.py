@@ -27,7 +27,12 @@ class NetworkError(WattnessError):
 
 
 class UnavailableError(NetworkError):
-    """Send the same bytes again later."""
+    """Send the same bytes again later; `retry_after_s` is how long the network asked us to wait."""
+
+    def __init__(self, detail: str, retry_after_s: float = 0) -> None:
+        """`detail` is for people."""
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
 
 
 class RefusedError(NetworkError):

@@ -1,0 +1,78 @@
+"""One bounded HTTP exchange with a network, with every failure named for what the caller does next."""
+
+import asyncio
+import json
+from typing import Any, TypeVar
+
+import aiohttp
+import msgspec
+
+from wattness.errors import RefusedError, UnavailableError
+
+ANSWER_BYTES_MAX = 16 * 1024 * 1024
+AGAIN = frozenset({408, 425, 429})  # and everything from 500 on
+
+T = TypeVar("T")
+
+
+class HttpClient:
+    """Speaks to one base URL; an answer that is not the network's own JSON never costs a report."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, timeout_s: float) -> None:
+        self.session = session
+        self.url = url.rstrip("/")
+        self.timeout = aiohttp.ClientTimeout(total=timeout_s)
+
+    async def get(self, path: str, **query: str | int) -> dict[str, Any]:
+        """Return the JSON object at `path`."""
+        return await self._ask("GET", path, params=query)
+
+    async def post(self, path: str, body: bytes, headers: dict[str, str] | None = None) -> dict[str, Any]:
+        """Deliver `body` and return the JSON object that answers it."""
+        return await self._ask("POST", path, data=body, headers=headers)
+
+    async def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        try:
+            async with self.session.request(
+                method, self.url + path, timeout=self.timeout, allow_redirects=False, **options
+            ) as response:
+                value = _parse(await _read(response))
+                status, wait = response.status, response.headers.get("Retry-After", "")
+        except TimeoutError:
+            raise UnavailableError(f"{self.url} did not answer in {self.timeout.total} s") from None
+        except (aiohttp.ClientError, asyncio.IncompleteReadError, OSError) as error:
+            raise UnavailableError(f"{self.url}: {type(error).__name__}: {error}") from None
+        if status in AGAIN or status >= 500:
+            raise UnavailableError(f"{self.url} answered {status} {value}", float(wait) if wait.isdecimal() else 0)
+        if 200 <= status < 300 and value is not None:
+            return value
+        reason = value.get("reason") if value else None
+        if 400 <= status < 500 and isinstance(reason, str):
+            raise RefusedError(reason[:64], str(value.get("detail", ""))[:500] if value else "")
+        raise UnavailableError(f"{self.url} answered {status}, which is not this network's protocol")
+
+
+def shaped(value: dict[str, Any], kind: type[T]) -> T:
+    """Return an answer as `kind`; raises UnavailableError for one that does not follow the network's protocol."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise UnavailableError(f"the network's answer is not understood: {error}") from None
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(65_536):
+        body += chunk
+        if len(body) > ANSWER_BYTES_MAX:
+            raise UnavailableError(f"{response.url} answered more than {ANSWER_BYTES_MAX} bytes")
+    return bytes(body)
+
+
+def _parse(body: bytes) -> dict[str, Any] | None:
+    """Return the JSON object in `body`, or None when there is none."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

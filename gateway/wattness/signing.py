@@ -1,0 +1,38 @@
+"""What signs for the gateway, and the ES256 arithmetic around it."""
+
+import hashlib
+from typing import Protocol
+
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+KID_SIZE = 8
+ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of P-256
+
+
+class Signer(Protocol):
+    """A P-256 key that signs; where the secret lives is its own business."""
+
+    @property
+    def public_key(self) -> bytes:
+        """The uncompressed point, 65 bytes."""
+        ...
+
+    async def sign(self, message: bytes) -> bytes:
+        """Return the ES256 signature of `message`: r‖s, deterministic (RFC 6979), low S."""
+        ...
+
+
+def key_hash(public_key: bytes) -> bytes:
+    """SHA-256 over a public key: what streams records and networks know a gateway by."""
+    return hashlib.sha256(public_key).digest()
+
+
+def kid(public_key: bytes) -> bytes:
+    """The key id in an envelope."""
+    return key_hash(public_key)[:KID_SIZE]
+
+
+def raw_low_s(der: bytes) -> bytes:
+    """Return a DER signature as r‖s with s ≤ n/2: of the two valid forms everybody accepts only this one."""
+    r, s = decode_dss_signature(der)
+    return r.to_bytes(32, "big") + min(s, ORDER - s).to_bytes(32, "big")
