@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 FIRMWARE = Path(__file__).resolve().parents[1]
+ON_BOARD = Path(__file__).resolve().parent / "on_board"  # scripts and what they import
 BESIDE_PYTHON = Path(sys.executable).with_name("micropython")
 
 
@@ -23,7 +24,7 @@ def run_micropython(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., s
         done = subprocess.run(
             [program, "-X", f"heapsize={heap}", str(path)],
             input=given,
-            env={**os.environ, "MICROPYPATH": f"{FIRMWARE}:.frozen"},
+            env={**os.environ, "MICROPYPATH": f"{FIRMWARE}:{ON_BOARD}:.frozen"},
             capture_output=True,
             text=True,
             timeout=timeout_s,

@@ -1,0 +1,13 @@
+"""The board loses its power at every single flash operation and keeps what it promised."""
+
+from pathlib import Path
+
+ON_BOARD = Path(__file__).parent / "on_board"
+
+
+def test_every_power_cut_of_a_logs_life(run_micropython):
+    printed = run_micropython((ON_BOARD / "powercut.py").read_text(), heap="8m")
+    # Before its last line the VM tells of files that it could not close on a dead flash.
+    operations, cuts = map(int, printed.splitlines()[-1].split())
+    assert operations > 100
+    assert cuts == 3 * operations

@@ -1,0 +1,127 @@
+"""The board's configuration: one JSON file, checked whole before anything uses it; refusals name the path."""
+
+import json
+import os
+
+PATH = "/config.json"
+TEXT_MAX = 8192
+STREAMS_MAX = 8
+ROLES = ("pv", "battery", "grid", "load", "charger")
+DEFAULTS = {"frame_ms": 60000, "health_ms": 600000, "clock_step_ms": 1000}
+
+# key: (type, required, lowest, highest); lengths of texts and lists, values of numbers.
+TOP = {
+    "gateway": (str, True, 64, 64),
+    "link_key": (str, True, 64, 64),
+    "mqtt": (dict, True, 0, 8),
+    "wifi": (dict, True, 0, 8),
+    "bus": (dict, True, 0, 8),
+    "frame_ms": (int, False, 1000, 300000),
+    "health_ms": (int, False, 1000, 86400000),
+    "clock_step_ms": (int, False, 1, 3600000),
+    "streams": (list, True, 1, STREAMS_MAX),
+}
+MQTT = {
+    "host": (str, True, 1, 253),
+    "port": (int, True, 1, 65535),
+    "user": (str, True, 1, 64),
+    "password": (str, True, 0, 128),
+    "tls": (bool, False, 0, 1),
+    "ca": (str, False, 1, 128),
+}
+WIFI = {"ssid": (str, True, 1, 32), "password": (str, False, 0, 64)}
+BUS = {
+    "uart": (int, True, 0, 2),
+    "baud": (int, True, 1200, 460800),
+    "tx": (int, True, 0, 48),
+    "rx": (int, True, 0, 48),
+    "de": (int, False, 0, 48),
+}
+STREAM = {
+    "role": (str, True, 1, 16),
+    "profile": (str, True, 1, 48),
+    "unit": (int, True, 1, 247),
+    "period_ms": (int, True, 100, 3600000),
+    "points": (list, False, 1, 32),
+    "rated_w": (int, False, 1, 100000000),
+    "inverted": (bool, False, 0, 1),
+}
+
+
+class ConfigError(ValueError):
+    """The operator must put the configuration right; the text names the key."""
+
+
+def load(path=PATH):
+    """Return the checked configuration, or None if there is no file; raises ConfigError."""
+    try:
+        with open(path) as file:
+            text = file.read(TEXT_MAX + 1)
+    except OSError:
+        return None
+    return parse(text)
+
+
+def store(text, path=PATH):
+    """Check a configuration's text and put it in the place of the old one, whole or not at all."""
+    parse(text)
+    with open(path + ".new", "w") as file:
+        file.write(text)
+    os.rename(path + ".new", path)
+
+
+def parse(text):
+    """Return the checked configuration in a JSON text, its hex strings as bytes; raises ConfigError."""
+    if len(text) > TEXT_MAX:
+        raise ConfigError("$: longer than %d characters" % TEXT_MAX)
+    try:
+        config = json.loads(text)
+    except (ValueError, RuntimeError) as error:
+        raise ConfigError("$: not JSON: %s" % error)
+    _object(config, TOP, "$")
+    _object(config["mqtt"], MQTT, "$.mqtt")
+    _object(config["wifi"], WIFI, "$.wifi")
+    _object(config["bus"], BUS, "$.bus")
+    for index, stream in enumerate(config["streams"]):
+        _stream(stream, "$.streams[%d]" % index)
+    for key in ("gateway", "link_key"):
+        config[key] = _hex(config[key], "$." + key)
+    for key, value in DEFAULTS.items():
+        config[key] = config.get(key, value)
+    return config
+
+
+def _stream(stream, path):
+    _object(stream, STREAM, path)
+    if stream["role"] not in ROLES:
+        raise ConfigError("%s.role: must be one of %s" % (path, ", ".join(ROLES)))
+    for index, name in enumerate(stream.get("points", ())):
+        if type(name) is not str or stream["points"].index(name) != index:
+            raise ConfigError("%s.points[%d]: must be a name, used once" % (path, index))
+
+
+def _object(value, keys, path):
+    if type(value) is not dict:
+        raise ConfigError(path + ": must be an object")
+    for key in value:
+        if key not in keys:
+            raise ConfigError("%s.%s: no such key" % (path, key))
+    for key, (kind, required, low, high) in keys.items():
+        at = "%s.%s" % (path, key)
+        found = value.get(key)
+        if found is None:
+            value.pop(key, None)  # null is as good as absent
+            if required:
+                raise ConfigError(at + ": is missing")
+            continue
+        if type(found) is not kind:
+            raise ConfigError("%s: must be %s" % (at, kind.__name__))
+        if not low <= (found if kind in (int, bool) else len(found)) <= high:
+            raise ConfigError("%s: must be %d to %d" % (at, low, high))
+
+
+def _hex(text, path):
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise ConfigError(path + ": must be hexadecimal")

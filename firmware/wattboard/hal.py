@@ -1,0 +1,131 @@
+"""The only module that touches the hardware's modules: time, UART, Wi-Fi, watchdog, NVS, memory and flash figures."""
+
+import asyncio
+import gc
+import os
+import time
+
+import esp32
+import machine
+import network
+
+RATE = getattr(time, "RATE", 1)  # an emulated board's clock may run faster than its ticks
+WATCHDOG_MS = 30000
+REPL_WATCHDOG_MS = 1800000
+SLEEP_MAX_MS = 3600000
+WIFI_TIMEOUT_MS = 20000
+RESET_CAUSES = {
+    machine.PWRON_RESET: "power",
+    machine.HARD_RESET: "hard",
+    machine.WDT_RESET: "watchdog",
+    machine.DEEPSLEEP_RESET: "deepsleep",
+    machine.SOFT_RESET: "soft",
+}
+
+_START_NS = time.time_ns()
+
+
+def uptime_ms():
+    """Return the ms since boot; 64 bit, never wraps."""
+    return (time.time_ns() - _START_NS) // 1000000
+
+
+def real_ms():
+    """Return the ms since boot by which I/O time-outs are measured; never wraps."""
+    return (time.time_ns() - _START_NS) // (1000000 * RATE)
+
+
+async def sleep_until(up_ms, event):
+    """Return at that uptime, or earlier when `event` is set."""
+    while not event.is_set():
+        wait_ms = -(-(up_ms - uptime_ms()) // RATE)
+        if wait_ms <= 0:
+            return
+        try:
+            await asyncio.wait_for_ms(event.wait(), min(wait_ms, SLEEP_MAX_MS))
+        except asyncio.TimeoutError:
+            pass
+
+
+def nvs():
+    """Return the board's NVS namespace."""
+    return esp32.NVS("wattness")
+
+
+def reset():
+    """Start anew."""
+    machine.reset()
+
+
+def reset_cause():
+    """Return why this boot happened, as a word."""
+    return RESET_CAUSES.get(machine.reset_cause(), "unknown")
+
+
+def machine_name():
+    """Return what the board is, e.g. for a streams record."""
+    return os.uname().machine if hasattr(os, "uname") else "MicroPython"
+
+
+def watchdog(timeout_ms=WATCHDOG_MS):
+    """Start the watchdog, or set its time anew; return it."""
+    return machine.WDT(timeout=timeout_ms)
+
+
+def uart(bus):
+    """Return the UART of the meter bus, 8N1, which never blocks."""
+    return machine.UART(bus["uart"], baudrate=bus["baud"], tx=bus["tx"], rx=bus["rx"], timeout=0, rxbuf=512)
+
+
+def output(pin):
+    """Return an output pin that is low, or None without a number."""
+    return None if pin is None else machine.Pin(pin, machine.Pin.OUT, value=0)
+
+
+def random_bytes(count):
+    """Return random bytes; the radio is on meanwhile, because the chip's generator feeds on its noise."""
+    wlan = network.WLAN(network.WLAN.IF_STA)
+    was_active = wlan.active()
+    wlan.active(True)
+    time.sleep_ms(100)
+    data = os.urandom(count)
+    wlan.active(was_active)
+    return data
+
+
+async def join_wifi(settings):
+    """Return when the board has an address; OSError when it gets none in time."""
+    wlan = network.WLAN(network.WLAN.IF_STA)
+    if wlan.isconnected():
+        return
+    wlan.active(True)
+    try:
+        wlan.disconnect()
+    except OSError:
+        pass  # it was not connecting
+    wlan.connect(settings["ssid"], settings.get("password", ""))
+    deadline = real_ms() + WIFI_TIMEOUT_MS
+    while not wlan.isconnected():
+        if real_ms() > deadline:
+            raise OSError("no Wi-Fi")
+        await asyncio.sleep_ms(50)
+
+
+def rssi_dbm():
+    """Return the strength of the Wi-Fi signal, or None."""
+    wlan = network.WLAN(network.WLAN.IF_STA)
+    try:
+        return wlan.status("rssi") if wlan.isconnected() else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def heap_free_bytes():
+    """Return how much of the heap is free."""
+    return gc.mem_free()
+
+
+def flash_bytes(path="/"):
+    """Return (size, free) of the file system."""
+    figures = os.statvfs(path)
+    return figures[0] * figures[2], figures[0] * figures[3]
