@@ -36,13 +36,13 @@ Request = namedtuple("Request", ["unit", "fc", "address", "count"])
 class ModbusError(Exception):
     """The device answered with an exception: `code`, and its `name` in the protocol."""
 
-    def __init__(self, code):
+    def __init__(self, code: int) -> None:
         self.code = code
         self.name = EXCEPTIONS.get(code, "unknown")
         super().__init__("modbus exception %d: %s" % (code, self.name))
 
 
-def _crc_table():
+def _crc_table() -> array:
     table = array("H")
     for byte in range(256):
         crc = byte
@@ -55,7 +55,7 @@ def _crc_table():
 _CRC = _crc_table()
 
 
-def crc16(data):
+def crc16(data: bytes) -> int:
     """Return the CRC of `data`; on the wire its low byte goes first."""
     table = _CRC
     crc = 0xFFFF
@@ -64,13 +64,13 @@ def crc16(data):
     return crc
 
 
-def seal(body):
+def seal(body: bytes) -> bytes:
     """Return `body` with its CRC."""
     crc = crc16(body)
     return bytes(body) + bytes((crc & 0xFF, crc >> 8))
 
 
-def read_request(unit, fc, address, count):
+def read_request(unit: int, fc: int, address: int, count: int) -> bytes:
     """Return the 8 bytes that ask `unit` for `count` registers from `address`; raises WireError."""
     if not 1 <= unit <= UNIT_MAX:
         raise WireError("bad_range", "unit %s is not 1 to 247" % unit)
@@ -83,7 +83,7 @@ def read_request(unit, fc, address, count):
     return seal(bytes((unit, fc, address >> 8, address & 0xFF, count >> 8, count & 0xFF)))
 
 
-def parse_request(data):
+def parse_request(data: bytes) -> Request:
     """Return the Request in `data`; raises WireError unless it is exactly what `read_request` makes."""
     if len(data) != 8:
         raise WireError("truncated" if len(data) < 8 else "trailing_bytes", "a read request has 8 bytes")
@@ -96,13 +96,13 @@ def parse_request(data):
 class ResponseReader:
     """Feed it what the UART gave after `request` was sent; it returns the register bytes once they are whole."""
 
-    def __init__(self, request):
+    def __init__(self, request: bytes) -> None:
         self.request = parse_request(request)
         self.missing = 5 + 2 * self.request.count  # bytes still to come, as far as known: how long to wait
         self._buffer = bytearray()
         self._over = False
 
-    def feed(self, data):
+    def feed(self, data: bytes) -> bytes | None:
         """Return the registers' bytes (big-endian, 2 per register), or None while the answer is not whole.
 
         Raises WireError (wrong_unit, wrong_function, wrong_length, bad_crc), or ModbusError if the device refused.
@@ -123,7 +123,7 @@ class ResponseReader:
             self.missing = 0
             raise
 
-    def _expected(self):
+    def _expected(self) -> int:
         """Return the size of the frame that these bytes can still become."""
         request = self.request
         buffer = self._buffer
@@ -138,7 +138,7 @@ class ResponseReader:
             raise WireError("wrong_length", "asked %d bytes, heard %d" % (2 * request.count, buffer[2]))
         return 5 + 2 * request.count
 
-    def _finish(self, size):
+    def _finish(self, size: int) -> bytes:
         frame = bytes(self._buffer[:size])
         if seal(frame[:-2]) != frame:
             raise WireError("bad_crc", "answer")
@@ -155,14 +155,14 @@ class Drain:
     answer that was whole but bad). Call `step` with the µs since the last call and how many bytes were discarded.
     """
 
-    def __init__(self, wait_us, silence_us, limit_us=10000000):
+    def __init__(self, wait_us: int, silence_us: int, limit_us: int = 10000000) -> None:
         self.wait_us = wait_us
         self.silence_us = silence_us
         self.limit_us = limit_us
         self._waited = 0
         self._silent = 0
 
-    def step(self, elapsed_us, received):
+    def step(self, elapsed_us: int, received: int) -> bool:
         """Return True when done; raises WireError (line_busy) on a line that never falls silent."""
         self._waited += elapsed_us
         self._silent = 0 if received else self._silent + elapsed_us
@@ -173,29 +173,29 @@ class Drain:
         return False
 
 
-def char_us(baud, bits=10):
+def char_us(baud: int, bits: int = 10) -> int:
     """Return the µs of one character, rounded up; 8N1 has 10 bits, 8E1 and 8N2 have 11."""
     return -(-bits * 1000000 // baud)
 
 
-def silence_us(baud, bits=10):
+def silence_us(baud: int, bits: int = 10) -> int:
     """Return t3.5 in µs, rounded up: the silence that parts two frames; fixed above 19200 baud."""
     if baud > 19200:
         return 1750
     return -(-35 * bits * 100000 // baud)
 
 
-def wire_us(count, baud, bits=10):
+def wire_us(count: int, baud: int, bits: int = 10) -> int:
     """Return the µs that request and answer of `count` registers occupy the wire."""
     return -(-(13 + 2 * count) * bits * 1000000 // baud)
 
 
-def exchange_us(count, baud, bits=10, turnaround_us=0):
+def exchange_us(count: int, baud: int, bits: int = 10, turnaround_us: int = 0) -> int:
     """Return the shortest time of one exchange: both frames, two silences, and the device's thinking."""
     return wire_us(count, baud, bits) + 2 * silence_us(baud, bits) + turnaround_us
 
 
-def hole_registers(baud, turnaround_us, bits=10):
+def hole_registers(baud: int, turnaround_us: int, bits: int = 10) -> int:
     """Return how many unwanted registers are as cheap to read as a second request is to make."""
     idle_us = 2 * silence_us(baud, bits) + turnaround_us
     return (13 * bits * 1000000 + idle_us * baud) // (2 * bits * 1000000)

@@ -7,7 +7,7 @@ HOLE_REGISTERS = 22  # devices.md: what a 25 ms turnaround is worth at 9600 baud
 Read = namedtuple("Read", ["fc", "address", "count"])
 
 
-def coalesce(spans, max_registers, hole=HOLE_REGISTERS):
+def coalesce(spans: list, max_registers: int, hole: int = HOLE_REGISTERS) -> list[Read]:
     """Return the Reads that hold every (fc, first, end) of `spans` whole, in ascending order.
 
     Holes of up to `hole` registers are read along; no read is longer than `max_registers`. A span that alone is

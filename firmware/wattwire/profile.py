@@ -36,7 +36,7 @@ POSITIVE = {  # which way a role's positive power flows
 _TABLES = {"holding": 3, "input": 4}
 
 
-def load(text):
+def load(text: str | bytes) -> Profile:
     """Return the Profile in JSON `text` (str or bytes); raises WireError whose detail names the path."""
     form = parse(text)
     points = []
@@ -62,7 +62,7 @@ def load(text):
     )
 
 
-def _point(item, form):
+def _point(item: dict, form: dict) -> Point:
     kind = item["type"]
     invalid = list(item.get("invalid", ()))
     modulus = item.get("modulus")
@@ -86,11 +86,11 @@ def _point(item, form):
     )
 
 
-def _text(item, form):
+def _text(item: dict, form: dict) -> Text:
     return Text(item["name"], _TABLES[item.get("table", form["table"])], item["address"], item["count"])
 
 
-def bind(profile, base=0, length=None):
+def bind(profile: Profile, base: int = 0, length: int | None = None) -> Profile:
     """Return `profile` with absolute addresses: `base` is the model's id register, `length` its length register.
 
     Blocks that repeat become points named `_1`, `_2` …; what lies beyond the model's length is left out.
@@ -120,13 +120,13 @@ def bind(profile, base=0, length=None):
     )
 
 
-def _moved(point, name, base, offset):
+def _moved(point: Point, name: str, base: int, offset: int) -> Point:
     sf = None if point.sf is None else base + point.sf
     address = base + offset + point.address
     return Point(name, point.unit, point.fc, address, *point[4:8], sf, point.invalid, point.modulus, False)
 
 
-def span(point):
+def span(point: Point) -> tuple[int, int, int]:
     """Return (fc, first, end) of the registers that one read must hold: the value's and its scale factor's."""
     end = point.address + register.COUNTS[point.type]
     if point.sf is None:
@@ -134,25 +134,25 @@ def span(point):
     return (point.fc, min(point.address, point.sf), max(end, point.sf + 1))
 
 
-def unknown(profile, names):
+def unknown(profile: Profile, names: list | tuple) -> list[str]:
     """Return those of `names` that a bound profile does not offer."""
     offered = {point.name for point in profile.points}
     return [name for name in names if name not in offered]
 
 
-def plan(profile, names, hole=planning.HOLE_REGISTERS):
+def plan(profile: Profile, names: list | tuple, hole: int = planning.HOLE_REGISTERS) -> list[Read]:
     """Return the Reads for the points in `names` of a bound profile; a name that it does not offer adds nothing."""
     spans = [span(point) for point in profile.points if point.name in names]
     return planning.coalesce(spans, profile.max_registers, hole)
 
 
-def plan_identity(profile, hole=planning.HOLE_REGISTERS):
+def plan_identity(profile: Profile, hole: int = planning.HOLE_REGISTERS) -> list[Read]:
     """Return the Reads for the texts of a bound profile: manufacturer, model, serial."""
     spans = [(item.fc, item.address, item.address + item.count) for item in profile.identity]
     return planning.coalesce(spans, profile.max_registers, hole)
 
 
-def decode(profile, names, answers):
+def decode(profile: Profile, names: list | tuple, answers: list) -> dict[str, tuple[int, int] | None]:
     """Return {name: (integer, exponent) | None} for `names`; `answers` are (Read, register bytes | None) pairs.
 
     A value and its scale factor must come from the same answer; of several answers the last one counts. What was
@@ -169,7 +169,7 @@ def decode(profile, names, answers):
     return values
 
 
-def _held(answers, fc, first, end):
+def _held(answers: list, fc: int, first: int, end: int) -> bytes | None:
     """Return the bytes of the registers first…end−1 from the last answer that holds them all, or None."""
     found = None
     for read, data in answers:
@@ -180,7 +180,7 @@ def _held(answers, fc, first, end):
     return found
 
 
-def _decode(point, data, first):
+def _decode(point: Point, data: bytes, first: int) -> tuple[int, int] | None:
     at = 2 * (point.address - first)
     value = data[at : at + 2 * register.COUNTS[point.type]]
     if point.sf is None:
@@ -189,7 +189,7 @@ def _decode(point, data, first):
     return convert(point, value, data[at : at + 2])
 
 
-def convert(point, data, sf=None):
+def convert(point: Point, data: bytes, sf: bytes | None = None) -> tuple[int, int] | None:
     """Return (integer, exponent) of `point` from its own registers' bytes and its scale factor's, or None."""
     exponent = point.exponent
     if point.sf is not None:
@@ -204,7 +204,7 @@ def convert(point, data, sf=None):
     return None if value is None else (value, exponent)
 
 
-def identify(profile, answers):
+def identify(profile: Profile, answers: list) -> dict[str, str | None]:
     """Return {name: text | None} of a bound profile's texts; `answers` as for `decode`."""
     found = {}
     for item in profile.identity:
@@ -213,7 +213,7 @@ def identify(profile, answers):
     return found
 
 
-def orient(values, profile, role):
+def orient(values: dict, profile: Profile, role: str) -> dict:
     """Return `values` with power and current signed as `role` wants them; counters keep their names."""
     if role not in POSITIVE:
         raise WireError("bad_range", "role %s" % role)
@@ -222,16 +222,16 @@ def orient(values, profile, role):
     return {name: _negated(name, value) for name, value in values.items()}
 
 
-def directed(name):
+def directed(name: str) -> bool:
     """Tell whether a point's sign says which way energy flows: power, reactive power and current, phases too."""
     return name.startswith(("power", "current", "reactive_power")) and not name.startswith("power_factor")
 
 
-def _negated(name, value):
+def _negated(name: str, value: tuple[int, int] | None) -> tuple[int, int] | None:
     return (-value[0], value[1]) if value is not None and directed(name) else value
 
 
-def wire_points(profile, names, values):
+def wire_points(profile: Profile, names: list | tuple, values: dict) -> list[tuple]:
     """Return (name, unit, exponent, modulus) for each of `names`: what a streams record says of its columns.
 
     The exponent is that of `values` (as `decode` gave them), else the profile's own while none was seen.

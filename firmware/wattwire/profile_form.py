@@ -86,7 +86,7 @@ CHOICES = {
 _WORD = "abcdefghijklmnopqrstuvwxyz0123456789_"
 
 
-def parse(text):
+def parse(text: str | bytes) -> dict:
     """Return the checked JSON object of a profile; raises WireError."""
     if len(text) > TEXT_MAX:
         raise WireError("too_long", "a profile has at most 65536 bytes")
@@ -107,7 +107,7 @@ def parse(text):
     return form
 
 
-def _points(form):
+def _points(form: dict) -> None:
     names = set()
     for index, item in enumerate(form["points"]):
         path = "$.points[%d]" % index
@@ -127,7 +127,7 @@ def _points(form):
             raise WireError("unknown_key", "$.default[%d]: no point of that name" % index)
 
 
-def _check_point(item, form, path):
+def _check_point(item: dict, form: dict, path: str) -> None:
     kind = item["type"]
     if item["address"] + COUNTS[kind] > 65536:
         raise WireError("bad_range", path + ".address: beyond register 65535")
@@ -139,7 +139,7 @@ def _check_point(item, form, path):
         raise WireError("bad_form", path + ".block: the profile has no repeat")
 
 
-def _check_name(name, item, path):
+def _check_name(name: str, item: dict, path: str) -> None:
     _word(name, path + ".name")
     unit = UNITS.get(base_name(name))
     if unit is None:
@@ -148,7 +148,7 @@ def _check_name(name, item, path):
         raise WireError("bad_range", "%s.unit: %s is in %s on the wire" % (path, name, unit))
 
 
-def base_name(name):
+def base_name(name: str) -> str:
     """Return a point's name without its phase (_l1, _l2, _l3) or string (_1, _2 …)."""
     head, _, tail = name.rpartition("_")
     if head and (tail in ("l1", "l2", "l3") or (tail.isdigit() and tail[0] != "0" and len(tail) < 3)):
@@ -156,7 +156,7 @@ def base_name(name):
     return name
 
 
-def _object(value, keys, path):
+def _object(value: object, keys: dict, path: str) -> None:
     if type(value) is not dict:
         raise WireError("bad_type", path + ": must be an object")
     for key in value:
@@ -177,12 +177,12 @@ def _object(value, keys, path):
             raise WireError("bad_range", "%s: must be one of %s" % (at, ", ".join(CHOICES[key])))
 
 
-def _numbers(value, key, low, high, path):
+def _numbers(value: dict, key: str, low: int, high: int, path: str) -> None:
     for index, item in enumerate(value.get(key, ())):
         if type(item) is not int or not low <= item <= high:
             raise WireError("bad_range", "%s.%s[%d]: must be %d to %d" % (path, key, index, low, high))
 
 
-def _word(name, path):
+def _word(name: object, path: str) -> None:
     if type(name) is not str or not name or name[0] not in _WORD[:26] or not all(char in _WORD for char in name):
         raise WireError("bad_form", path + ": must be lower-case letters, digits and _, a letter first")

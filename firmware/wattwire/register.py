@@ -20,7 +20,7 @@ _LIMIT = 1 << 63  # |value| on the wire stays below
 _SIGN_BITS = {"s16": 16, "s32": 32}
 
 
-def bits(data, order):
+def bits(data: bytes, order: str) -> int:
     """Return the registers in `data` as one unsigned number; `order` little means the low word comes first."""
     if len(data) < 2 or len(data) % 2:
         raise WireError("truncated", "registers come as two bytes each")
@@ -29,7 +29,7 @@ def bits(data, order):
     return int.from_bytes(data, "big")
 
 
-def integer(kind, raw, shift=0):
+def integer(kind: str, raw: int, shift: int = 0) -> int | None:
     """Return what the bit pattern `raw` of type `kind` means, or None where no wire integer can say it.
 
     A float32 gives `value × 10^shift`, rounded half to even; the other types ignore `shift`.
@@ -42,7 +42,7 @@ def integer(kind, raw, shift=0):
     return raw if raw < _LIMIT else None
 
 
-def float_integer(raw, shift):
+def float_integer(raw: int, shift: int) -> int | None:
     """Return the IEEE 754 single `raw` × 10^shift as an integer, half to even; None for NaN, infinity, too large."""
     power = (raw >> 23) & 0xFF
     mantissa = raw & 0x7FFFFF
@@ -60,7 +60,7 @@ def float_integer(raw, shift):
     return _signed(raw, mantissa << power if power >= 0 else _divide(mantissa, 1 << -power))
 
 
-def _divide(numerator, denominator):
+def _divide(numerator: int, denominator: int) -> int:
     """Return the quotient of two non-negative integers, rounded half to even."""
     quotient = numerator // denominator
     twice = 2 * (numerator - quotient * denominator)
@@ -69,20 +69,20 @@ def _divide(numerator, denominator):
     return quotient
 
 
-def _signed(raw, magnitude):
+def _signed(raw: int, magnitude: int) -> int | None:
     if magnitude >= _LIMIT:
         return None
     return -magnitude if raw >> 31 else magnitude
 
 
-def scale_factor(raw):
+def scale_factor(raw: int) -> int | None:
     """Return the power of ten in a sunssf register, or None when it is not implemented or out of −10…10."""
     if raw >= 0x8000:
         raw -= 0x10000
     return raw if -SCALE_FACTOR_MAX <= raw <= SCALE_FACTOR_MAX else None
 
 
-def text(data):
+def text(data: bytes) -> str | None:
     """Return the string in `data` up to its first NUL, trimmed, or None if it is empty or not printable ASCII."""
     data = bytes(data).split(b"\x00")[0].strip()
     for byte in data:

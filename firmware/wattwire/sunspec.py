@@ -51,21 +51,21 @@ class Walker:
     marker, or Illegal Data Address where the next header should stand (some devices have no end marker).
     """
 
-    def __init__(self, bases=BASES):
-        self.models = []
+    def __init__(self, bases: tuple = BASES) -> None:
+        self.models: list[Model] = []
         self.complete = False
         self._bases = list(bases)
         self._at = None  # where the next header stands; None while the marker is sought
         self._tries = 0
         self._over = not self._bases
 
-    def next(self):
+    def next(self) -> Read | None:
         """Return the Read to make now, or None when the walk is over."""
         if self._over:
             return None
         return Read(HOLDING, self._bases[0] if self._at is None else self._at, 2)
 
-    def take(self, data):
+    def take(self, data: bytes) -> None:
         """Go on with the four bytes that were read; raises WireError if there are not four."""
         if len(data) != 4:
             raise WireError("wrong_length", "a header has 4 bytes")
@@ -80,7 +80,7 @@ class Walker:
             return
         self._header(data[0] << 8 | data[1], data[2] << 8 | data[3])
 
-    def _header(self, model, length):
+    def _header(self, model: int, length: int) -> None:
         if model in (0, END):
             self._over = True
             self.complete = model == END
@@ -93,7 +93,7 @@ class Walker:
         self._at = after
         self._over = after > 65534 or len(self.models) >= MODELS_MAX
 
-    def fail(self, error):
+    def fail(self, error: Exception) -> None:
         """Go on without the registers: the device refused (ModbusError), or there was no good answer."""
         self._tries += 1
         illegal = isinstance(error, ModbusError) and error.code == ILLEGAL_DATA_ADDRESS
@@ -106,12 +106,12 @@ class Walker:
             self._over = True
             self.complete = illegal
 
-    def _next_base(self):
+    def _next_base(self) -> None:
         self._bases.pop(0)
         self._over = not self._bases
 
 
-def choose(models, role):
+def choose(models: list[Model], role: str) -> Model | None:
     """Return the Model whose profile suits `role` best, or None."""
     for name in ROLES.get(role, ()):
         for model in models:
@@ -120,7 +120,7 @@ def choose(models, role):
     return None
 
 
-def common_of(models, model):
+def common_of(models: list[Model], model: Model) -> Model | None:
     """Return the common Model that describes `model`: the last one before it in the map, or None."""
     found = None
     for other in models:

@@ -1,0 +1,103 @@
+"""Checks a profile's file for its author: schema, names and units, reads, and the frames recorded beside it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from wattwire import modbus, profile
+from wattwire.errors import WireError
+
+from .profiles import SCHEMA_NAME, profiles_dir
+
+
+def check_profile(path: Path) -> list[str]:
+    """Return what is wrong with the profile in `path` (and frames/ beside it), a sentence each; [] if all is well."""
+    try:
+        text = path.read_bytes()
+        form = json.loads(text, object_pairs_hook=_once)
+    except OSError as error:
+        return [f"{path} cannot be read: {error.strerror}."]
+    except (ValueError, RecursionError) as error:
+        return [f"{path} is not good JSON: {error}."]
+    problems = schema_problems(form)
+    try:
+        loaded = profile.load(text)
+    except WireError as error:
+        return problems or [f"{error.detail}."]
+    if loaded.id != path.stem:
+        problems.append(f"$.id: {loaded.id} must be the file's name, {path.stem}.")
+    problems += _unread(loaded)
+    frames = path.parent / "frames" / path.name
+    if not frames.exists():
+        return [*problems, f"There are no frames: {frames} must prove the profile."]
+    return problems + _frame_problems(loaded, frames)
+
+
+def schema_problems(form: Any) -> list[str]:
+    """Return where a profile's JSON breaks the schema, as sentences that begin with the path."""
+    schema = json.loads((profiles_dir() / SCHEMA_NAME).read_text())
+    errors = jsonschema.Draft202012Validator(schema).iter_errors(form)
+    return [f"{error.json_path}: {error.message[:200]}." for error in sorted(errors, key=lambda error: error.json_path)]
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the pairs as a dict; raises ValueError if a key is there twice."""
+    form = dict(pairs)
+    if len(form) != len(pairs):
+        keys = [key for key, _ in pairs]
+        message = f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice"
+        raise ValueError(message)
+    return form
+
+
+def _unread(loaded: profile.Profile) -> list[str]:
+    """Return the points that no single read can hold together with their scale factors."""
+    wide = [point.name for point in loaded.points if _width(point) > loaded.max_registers and not point.block]
+    return [f"{name}: value and scale factor are more than {loaded.max_registers} registers apart." for name in wide]
+
+
+def _width(point: profile.Point) -> int:
+    _, first, end = profile.span(point)
+    return end - first
+
+
+def _frame_problems(loaded: profile.Profile, path: Path) -> list[str]:
+    try:
+        cases = json.loads(path.read_bytes())["cases"]
+        return [problem for case in cases for problem in replay(loaded, case)]
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+        return [f"{path} cannot be replayed: {type(error).__name__} {error}."]
+
+
+def replay(loaded: profile.Profile, case: dict[str, Any]) -> list[str]:
+    """Return where one case of recorded exchanges differs from what the profile asks and makes of the answers."""
+    what = case["what"]
+    bound = profile.bind(loaded, case["base"], case["length"])
+    reads = profile.plan_identity(bound) if loaded.identity else profile.plan(bound, list(case["values"]))
+    asked = [modbus.read_request(case["unit"], *read).hex() for read in reads]
+    if asked != [request for request, _ in case["exchanges"]]:
+        return [f"{what}: the profile asks {', '.join(asked)}, which the frames do not."]
+    answers = [
+        (read, _answer(bytes.fromhex(request), bytes.fromhex(answer)))
+        for read, (request, answer) in zip(reads, case["exchanges"], strict=True)
+    ]
+    found: dict[str, Any] = {}
+    found.update(
+        profile.identify(bound, answers) if loaded.identity else profile.decode(bound, list(case["values"]), answers)
+    )
+    expected = {name: tuple(value) if isinstance(value, list) else value for name, value in case["values"].items()}
+    return [
+        f"{what}: {name} must be {value}, found {found.get(name)}."
+        for name, value in expected.items()
+        if name not in found or found[name] != value
+    ]
+
+
+def _answer(request: bytes, answer: bytes) -> bytes | None:
+    """Return the registers of a recorded answer; None if the device refused. A bad answer raises WireError."""
+    try:
+        return modbus.ResponseReader(request).feed(answer)
+    except modbus.ModbusError:
+        return None

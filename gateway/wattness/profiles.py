@@ -1,0 +1,47 @@
+"""Where device profiles are, and the profiles themselves by their ids."""
+
+import functools
+from pathlib import Path
+
+from wattwire import profile
+from wattwire.errors import WireError
+
+from .errors import ConfigError
+
+SCHEMA_NAME = "schema.json"
+
+
+def profiles_dir() -> Path:
+    """Return the folder of the profiles: the installed package's, else the source tree's."""
+    installed = Path(__file__).resolve().parent / "profiles"
+    return installed if installed.is_dir() else Path(__file__).resolve().parents[2] / "firmware" / "profiles"
+
+
+def profile_ids() -> list[str]:
+    """Return the ids of all profiles that come with the gateway."""
+    return sorted(path.stem for path in profiles_dir().glob("*.json") if path.name != SCHEMA_NAME)
+
+
+def read_profile(path: Path) -> profile.Profile:
+    """Return the profile in a file; raises ConfigError that names the file and the key's path."""
+    try:
+        return profile.load(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
+    except WireError as error:
+        raise ConfigError(f"{path}: {error.detail}.") from None
+
+
+@functools.cache
+def bundled_profile(name: str) -> profile.Profile:
+    """Return the profile of that id; raises ConfigError if there is none."""
+    if name not in profile_ids():
+        raise ConfigError(f"There is no profile {name!r}; `wattness profile list` names them all.")
+    return read_profile(profiles_dir() / f"{name}.json")
+
+
+def find_profile(name: str) -> profile.Profile:
+    """Return the profile with that id or in that file (a name with a slash or .json is a file)."""
+    if "/" in name or name.endswith(".json"):
+        return read_profile(Path(name))
+    return bundled_profile(name)

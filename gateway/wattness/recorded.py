@@ -1,0 +1,155 @@
+"""Registers as somebody recorded them: a dump of a device, or the exchanges on its bus."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from wattwire import modbus, profile, register
+from wattwire.errors import WireError
+from wattwire.plan import Read
+
+from .errors import ConfigError
+
+Value = tuple[int, int] | None
+TABLES = {"holding": modbus.HOLDING, "input": modbus.INPUT}
+EXCHANGES_MAX = 10_000
+
+
+class Recording(Protocol):
+    """What a dump and recorded exchanges have in common."""
+
+    problems: list[str]
+
+    def registers(self, fc: int, address: int, count: int) -> bytes | None:
+        """Return the bytes of these registers, or None unless all of them were recorded."""
+
+    def decode(self, bound: profile.Profile) -> dict[str, Value]:
+        """Return every point of a bound profile."""
+
+    def identify(self, bound: profile.Profile) -> dict[str, str | None]:
+        """Return every text of a bound profile."""
+
+
+class Dump:
+    """Registers without their history: what was read together is not known, so it is taken as read together."""
+
+    def __init__(self, words: dict[int, dict[int, int]]) -> None:
+        """`words` is the registers' content by function code and address."""
+        self.words = words
+        self.problems: list[str] = []
+
+    def registers(self, fc: int, address: int, count: int) -> bytes | None:
+        """Return the bytes of these registers, or None unless all of them were recorded."""
+        found = [self.words.get(fc, {}).get(at) for at in range(address, address + count)]
+        words = [word for word in found if word is not None]
+        return b"".join(word.to_bytes(2, "big") for word in words) if len(words) == count else None
+
+    def decode(self, bound: profile.Profile) -> dict[str, Value]:
+        """Return every point of a bound profile."""
+        return {point.name: self._point(point) for point in bound.points}
+
+    def _point(self, point: profile.Point) -> Value:
+        data = self.registers(point.fc, point.address, register.COUNTS[point.type])
+        factor = None if point.sf is None else self.registers(point.fc, point.sf, 1)
+        if data is None or (factor is None and point.sf is not None):
+            return None
+        return profile.convert(point, data, factor)
+
+    def identify(self, bound: profile.Profile) -> dict[str, str | None]:
+        """Return every text of a bound profile."""
+        texts = {item.name: self.registers(item.fc, item.address, item.count) for item in bound.identity}
+        return {name: None if data is None else register.text(data) for name, data in texts.items()}
+
+
+class Exchanges(Dump):
+    """What was asked and answered: a value counts only with the scale factor of its own answer."""
+
+    def __init__(self) -> None:
+        """Begin with nothing heard."""
+        super().__init__({})
+        self.answers: list[tuple[Read, bytes]] = []
+
+    def add(self, read: Read, data: bytes) -> None:
+        """Remember a good answer; of several for one register the last one counts."""
+        self.answers.append((read, data))
+        words = self.words.setdefault(read.fc, {})
+        for index in range(read.count):
+            words[read.address + index] = int.from_bytes(data[2 * index : 2 * index + 2], "big")
+
+    def decode(self, bound: profile.Profile) -> dict[str, Value]:
+        """Return every point of a bound profile."""
+        return profile.decode(bound, [point.name for point in bound.points], self.answers)
+
+
+def from_dump(dump: Any) -> Dump:
+    """Return the registers in `{"holding": {"40000": 21365, …}, "input": {…}}`; raises ConfigError."""
+    if not isinstance(dump, dict):
+        raise ConfigError('A register dump must be an object like {"holding": {"40000": 21365}, "input": {}}.')
+    words: dict[int, dict[int, int]] = {}
+    for table, registers in dump.items():
+        if table not in TABLES:
+            raise ConfigError(f"$.{table}: a register dump has the tables holding and input only.")
+        if not isinstance(registers, dict):
+            raise ConfigError(f"$.{table}: must be an object of addresses and numbers.")
+        entries = [(_address(table, key), word) for key, word in registers.items() if word is not None]
+        for address, word in entries:
+            if type(word) is not int or not 0 <= word <= 65535:
+                raise ConfigError(f"$.{table}.{address}: must be a number from 0 to 65535, found {word!r}.")
+        words[TABLES[table]] = dict(entries)
+        if len(words[TABLES[table]]) != len(entries):
+            raise ConfigError(f"$.{table}: an address is there twice.")
+    return Dump(words)
+
+
+def _address(table: str, key: str) -> int:
+    base = 16 if key.lower().startswith("0x") else 10
+    if key.isascii() and key.isalnum() and len(key) <= 6:
+        try:
+            address = int(key, base)
+        except ValueError:
+            address = -1
+        if 0 <= address <= 65535:
+            return address
+    raise ConfigError(f"$.{table}: {key!r} is not a register's address from 0 to 65535.")
+
+
+def from_exchanges(exchanges: Any) -> Exchanges:
+    """Return the registers in `[[request hex, answer hex], …]` of one unit; raises ConfigError.
+
+    A refusal of the device, silence (an empty answer) and an answer that does not match go into `problems`.
+    """
+    if not isinstance(exchanges, list) or len(exchanges) > EXCHANGES_MAX:
+        raise ConfigError(f"Exchanges must be a list of at most {EXCHANGES_MAX} [request hex, answer hex] pairs.")
+    found = Exchanges()
+    units = set()
+    for index, pair in enumerate(exchanges):
+        path = f"$[{index}]"
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise ConfigError(f"{path}: must be [request hex, answer hex].")
+        request, answer = (_bytes(f"{path}[{place}]", text) for place, text in enumerate(pair))
+        asked = _checked(f"{path}[0]", modbus.parse_request, request)
+        units.add(asked.unit)
+        try:
+            data = modbus.ResponseReader(request).feed(answer)
+        except (WireError, modbus.ModbusError) as error:
+            found.problems.append(f"{path}: {error}")
+            continue
+        if data is None:
+            found.problems.append(f"{path}: the answer is cut short")
+        else:
+            found.add(Read(asked.fc, asked.address, asked.count), data)
+    if len(units) > 1:
+        raise ConfigError(f"The exchanges are of several units: {', '.join(map(str, sorted(units)))}; give one's only.")
+    return found
+
+
+def _bytes(path: str, text: Any) -> bytes:
+    if not isinstance(text, str):
+        raise ConfigError(f"{path}: must be text in hex.")
+    return bytes(_checked(path, bytes.fromhex, text))
+
+
+def _checked(path: str, function: Callable[[Any], Any], argument: Any) -> Any:
+    try:
+        return function(argument)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}.") from None
