@@ -21,7 +21,9 @@ def figures(rows, role, counters, a, b):
     if not counters:
         plus = integral(rows, a, b, lambda p: max(p, 0))
         minus = integral(rows, a, b, lambda p: max(-p, 0))
-        plus_name, minus_name = ("energy_export", "energy_import") if role == "pv" else ("energy_import", "energy_export")
+        plus_name, minus_name = (
+            ("energy_export", "energy_import") if role == "pv" else ("energy_import", "energy_export")
+        )
         result["energy"] = {plus_name: plus, minus_name: minus}
     powers = [values["power"] for t, values in rows if a <= t < b and values.get("power") is not None]
     if powers:

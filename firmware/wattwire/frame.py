@@ -94,7 +94,7 @@ def times(entry, base: int = 0) -> list:
     at = base + entry.start
     if type(entry.dt) is int:
         return [at + entry.dt * row for row in range(row_count(entry))]
-    rows = [at] if entry.columns else []
+    rows = [at] if row_count(entry) else []
     for step in entry.dt:
         at += step
         rows.append(at)
