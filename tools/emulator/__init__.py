@@ -1,0 +1,1 @@
+"""The emulated ESP32 board, its supervisor, the meter bus and the recorded sites."""

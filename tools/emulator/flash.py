@@ -1,0 +1,88 @@
+"""The board's flash image on the host: made as `mpremote fs cp` would leave a board, and read back."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from littlefs import LittleFS
+from littlefs.context import UserContext
+
+BLOCK_BYTES = 4096
+BLOCKS = 512  # the `vfs` partition of the stock ESP32_GENERIC image: 2 MB
+FIRMWARE = Path(__file__).parents[2] / "firmware"
+PACKAGES = ("wattwire", "wattboard")
+
+
+def board_files(firmware: Path = FIRMWARE) -> dict[str, bytes]:
+    """Every file of a provisioned board, by its path on the flash; the configuration and the key are not among them."""
+    files: dict[str, bytes] = {}
+    for package in PACKAGES:
+        for path in sorted((firmware / package).rglob("*.py")):
+            files[f"/{path.relative_to(firmware)}"] = path.read_bytes()
+    for path in sorted((firmware / "profiles").glob("*.json")):
+        files[f"/profiles/{path.name}"] = path.read_bytes()
+    if "/wattboard/main.py" in files:
+        files["/main.py"] = files.pop("/wattboard/main.py")
+    return files
+
+
+def _filesystem(image: bytearray) -> LittleFS:
+    # The sizes are those that MicroPython's VfsLfs2 takes; the version is the one it can write.
+    return LittleFS(
+        context=UserContext(buffer=image), mount=False, block_size=BLOCK_BYTES, block_count=len(image) // BLOCK_BYTES,
+        read_size=32, prog_size=32, cache_size=128, lookahead_size=32, disk_version=0x0002_0000,
+    )  # fmt: skip
+
+
+def make_image(path: Path, files: dict[str, bytes], blocks: int = BLOCKS) -> None:
+    """Write a fresh image with `files`."""
+    image = bytearray(b"\xff" * (blocks * BLOCK_BYTES))
+    system = _filesystem(image)
+    system.format()
+    system.mount()
+    _write_all(system, files)
+    _replace(path, image)
+
+
+def write_files(path: Path, files: dict[str, bytes]) -> None:
+    """Put files on an image whose board is off."""
+    image = bytearray(path.read_bytes())
+    system = _filesystem(image)
+    system.mount()
+    _write_all(system, files)
+    _replace(path, image)
+
+
+def read_files(path: Path, top: str = "/") -> dict[str, bytes]:
+    """Every file below `top`, by path; empty when there is no such folder."""
+    system = _filesystem(bytearray(path.read_bytes()))
+    system.mount()
+    try:
+        names = list(_walk(system, top))
+    except FileNotFoundError:
+        return {}
+    found = {}
+    for name in names:
+        with system.open(name, "rb") as file:
+            found[name] = file.read()
+    return found
+
+
+def _walk(system: LittleFS, top: str) -> Iterator[str]:
+    for folder, _, names in system.walk(top):
+        for name in names:
+            yield f"{folder.rstrip('/')}/{name}"
+
+
+def _write_all(system: LittleFS, files: dict[str, bytes]) -> None:
+    for name, data in files.items():
+        system.makedirs(name.rpartition("/")[0] or "/", exist_ok=True)
+        with system.open(name, "wb") as file:
+            file.write(data)
+    system.unmount()
+
+
+def _replace(path: Path, image: bytearray) -> None:
+    fresh = path.with_suffix(".next")
+    fresh.write_bytes(image)
+    os.replace(fresh, path)  # noqa: PTH105  (the atomic one, by name)
