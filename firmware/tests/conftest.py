@@ -1,6 +1,7 @@
 """What the firmware's tests share: the real MicroPython, run on a script."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,8 @@ BESIDE_PYTHON = Path(sys.executable).with_name("micropython")
 def run_micropython(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     """Run a script's text in MicroPython (`MICROPYTHON=` names another one), `given` on its standard input."""
     program = os.environ.get("MICROPYTHON", str(BESIDE_PYTHON))
+    if shutil.which(program) is None:
+        pytest.fail(f"There is no MicroPython at {program}; name one: MICROPYTHON=/path/to/micropython")
 
     def run(script: str, given: str = "", heap: str = "2m", timeout_s: float = 50) -> str:
         path = tmp_path_factory.mktemp("micropython") / "script.py"
