@@ -73,7 +73,11 @@ def check_walk_of_hostile_maps():
     assert [model.id for model in zeros.models] == [1]
     assert not zeros.complete
     assert refused(sunspec.Walker().take, b"Sun") == "wrong_length"
-    assert sunspec.Walker(()).next() is None
+    nowhere = sunspec.Walker(())
+    assert nowhere.next() is None
+    nowhere.fail(ABSENT)
+    nowhere.take(b"SunS")
+    assert nowhere.next() is None
 
 
 def check_walk_on_a_bad_line():

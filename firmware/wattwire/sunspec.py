@@ -95,6 +95,8 @@ class Walker:
 
     def fail(self, error: Exception) -> None:
         """Go on without the registers: the device refused (ModbusError), or there was no good answer."""
+        if self._over:
+            return
         self._tries += 1
         illegal = isinstance(error, ModbusError) and error.code == ILLEGAL_DATA_ADDRESS
         if not illegal and self._tries < TRIES:

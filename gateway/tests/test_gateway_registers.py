@@ -185,6 +185,8 @@ def test_one_model_alone_counts_from_its_id():
         decode_registers("sunspec_inverter_int", {"holding": text_keys({0: 101, 1: 50, 14: 7, 15: 0})}), "power"
     ) == (7, "W")
     with pytest.raises(RejectedError):
+        decode_registers("sunspec_inverter_int", {"holding": text_keys({0: 101, 1: 65535, 14: 7, 15: 0})})
+    with pytest.raises(RejectedError):
         decode_registers("sunspec_inverter_int", {"holding": text_keys({0: 203, 1: 105, 14: 7, 15: 0})})
 
 

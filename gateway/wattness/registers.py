@@ -79,8 +79,9 @@ def _model_of(loaded: profile.Profile, recording: Recording) -> sunspec.Model:
         header = recording.registers(modbus.HOLDING, 0, 2)
         if header is None:
             return sunspec.Model(loaded.models[0], 0, None)
-        if int.from_bytes(header[:2], "big") in loaded.models:
-            return sunspec.Model(int.from_bytes(header[:2], "big"), 0, int.from_bytes(header[2:], "big"))
+        number, length = int.from_bytes(header[:2], "big"), int.from_bytes(header[2:], "big")
+        if number in loaded.models and length <= 65534:
+            return sunspec.Model(number, 0, length)
     raise RejectedError("no_model", f"these registers hold no SunSpec model {wanted}")
 
 
