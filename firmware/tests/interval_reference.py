@@ -1,6 +1,7 @@
 """The interval of wire.md §4 written down clause by clause, slowly; what `wattwire.interval` is compared with."""
 
 from fractions import Fraction
+from itertools import pairwise
 from math import floor
 
 JOIN_MS_MAX = 120_000
@@ -17,7 +18,8 @@ def figures(rows, role, counters, a, b):
         "rows": sum(a <= t < b for t, _ in rows),
     }
     for name, modulus in counters:
-        count(result, rows, name, modulus, a, b)
+        result["energy"][name], result["gap_energy"][name], resets = count(rows, name, modulus, a, b)
+        result["counter_resets"] += resets
     if not counters:
         plus = integral(rows, a, b, lambda p: max(p, 0))
         minus = integral(rows, a, b, lambda p: max(-p, 0))
@@ -35,7 +37,7 @@ def figures(rows, role, counters, a, b):
 def pairs(rows, name):
     """Clause 1: neighbours among the rows in which the point is not null, as (t1, x1, t2, x2)."""
     own = [(t, values[name]) for t, values in rows if values.get(name) is not None]
-    return [(*first, *second) for first, second in zip(own, own[1:], strict=False)]
+    return [(*first, *second) for first, second in pairwise(own)]
 
 
 def overlaps(rows, name, a, b):
@@ -49,22 +51,20 @@ def level(t1, x1, t2, x2, t):
     return x1 + floor(Fraction((x2 - x1) * (t - t1), t2 - t1))
 
 
-def count(result, rows, name, modulus, a, b):
-    """Clause 3: one cumulative counter."""
-    energy = 0
+def count(rows, name, modulus, a, b):
+    """Clause 3: one cumulative counter's energy, gap energy and resets."""
+    energy = resets = 0
     for t1, c1, t2, second, lo, hi in overlaps(rows, name, a, b):
         c2 = second
         if c2 < c1:
             if modulus is not None and (c2 - c1) % modulus < modulus // 16:
                 c2 += modulus
             else:
-                result["counter_resets"] += 1
+                resets += 1
                 continue
         energy += level(t1, c1, t2, c2, hi) - level(t1, c1, t2, c2, lo)
-    result["energy"][name] = energy
-    result["gap_energy"][name] = sum(
-        max(0, c2 - c1) for t1, c1, t2, c2 in pairs(rows, name) if t2 - t1 > JOIN_MS_MAX and a <= t2 < b
-    )
+    gaps = [(t2, c2 - c1) for t1, c1, t2, c2 in pairs(rows, name) if t2 - t1 > JOIN_MS_MAX]
+    return energy, sum(max(0, rise) for t2, rise in gaps if a <= t2 < b), resets
 
 
 def integral(rows, a, b, part):

@@ -84,14 +84,18 @@ def records(draw):
     )
 
 
+def sums_fit(record):
+    ends = [max([entry.start, *frame.times(entry)]) for entry in record.body.entries]
+    return max(record.up, record.unix or 0) + max(ends, default=0) <= TOP
+
+
 @settings(max_examples=300, deadline=None)
 @given(records())
 def test_what_goes_in_comes_out(record):
-    try:
-        payload = frame.encode(record)
-    except WireError as error:
-        assert error.reason == "bad_range"  # a sum of times passed 63 bits
+    if record.kind == 2 and not sums_fit(record):
+        assert reason(frame.encode, record) == "bad_range"
         return
+    payload = frame.encode(record)
     assert frame.decode(payload) == record
     assert frame.encode(frame.decode(payload)) == payload
 

@@ -217,5 +217,5 @@ def test_a_signature_takes_fewer_than_a_thousand_multiplications(monkeypatch):
         signature = p256.sign(secret, digest)
         counts.append(Counted.count)
         assert signature == pyca_signature(ec.derive_private_key(int.from_bytes(secret, "big"), CURVE), digest)
-    assert 800 < min(counts)
+    assert min(counts) > 800
     assert max(counts) < 1000
