@@ -6,10 +6,12 @@ import { element, fill, setText } from "./tables.js";
 
 const SPANS = [["1 h", 1], ["6 h", 6], ["24 h", 24]];
 const HOUR_MS = 3_600_000;
-const RECENT = 40;
+const RECENT = 12; // reports and rewards at first sight
+const RECENT_MAX = 1000;
 const plots = new Map();
 const byId = (id) => document.getElementById(id);
 let spanMs = 6 * HOUR_MS;
+let recent = RECENT;
 let live = null;
 let settled = ""; // what the list of reports was made from
 
@@ -72,18 +74,19 @@ function showBoards({ boards, status }) {
 }
 
 function showNetworks({ networks, status }) {
-  const columns = [{ title: "Network" }, { title: "Waiting", number: true }, { title: "Oldest" }, { title: "Accepted", number: true },
+  const columns = [{ title: "Network" }, { title: "Waiting", number: true }, { title: "Accepted", number: true },
     { title: "Discarded", number: true }, { title: "Paid", number: true }, { title: "Last receipt" }];
   fill("networks", "Reward networks: outbox and receipts", columns, networks.map((network) => [
     { text: network.name, title: `${network.kind} ${network.url}` },
-    { text: count(network.depth), tone: network.last_reason && network.depth ? "off" : "", title: network.last_reason ?? "" },
-    network.depth ? age(status.now_unix_ms - network.oldest_unix_ms) : "–",
+    { text: waits(network, status), tone: network.last_reason && network.depth ? "off" : "", title: network.last_reason ?? "" },
     count(network.jobs.completed ?? 0), { text: count(network.jobs.discarded ?? 0), tone: network.jobs.discarded ? "bad" : "" },
     count(network.paid), { text: short(network.last_receipt), title: network.last_receipt ?? "" },
   ]), "No network is configured: add a [[network]] to gateway.toml.");
 }
 
-const short = (text) => (text === null || text === undefined ? "–" : text.length > 14 ? `${text.slice(0, 12)}…` : text);
+const waits = ({ depth, oldest_unix_ms: oldest }, { now_unix_ms: now }) => (depth ? `${count(depth)}, since ${age(now - oldest).replace(" ago", "")}` : "0");
+
+const short = (text) => (text === null || text === undefined ? "–" : text.length > 11 ? `${text.slice(0, 9)}…` : text);
 
 function showReports(intervals, streams) {
   const names = new Map(streams.map((stream) => [stream.id, stream.board]));
@@ -139,10 +142,11 @@ async function load(stream) {
 }
 
 async function settle() {
-  const mark = JSON.stringify([live.networks.map(({ jobs, paid }) => [jobs, paid]), live.streams.map((stream) => stream.open_unix_ms)]);
+  const mark = JSON.stringify([recent, live.networks.map(({ jobs, paid }) => [jobs, paid]), live.streams.map((stream) => stream.open_unix_ms)]);
   if (mark === settled) return;
   settled = mark;
-  const [intervals, rewards] = await Promise.all([ask(`intervals?limit=${RECENT}`), ask(`rewards?limit=${RECENT}`)]);
+  const [intervals, rewards] = await Promise.all([ask(`intervals?limit=${recent}`), ask(`rewards?limit=${recent}`)]);
+  byId("older").hidden = recent >= RECENT_MAX || (intervals.length < recent && rewards.length < recent);
   showReports(intervals, live.streams);
   showRewards(rewards, live.streams);
 }
@@ -179,4 +183,8 @@ for (const [title, hours] of SPANS) {
   });
   byId("spans").append(button);
 }
+byId("older").addEventListener("click", () => {
+  recent = Math.min(recent * 4, RECENT_MAX);
+  settle().catch((error) => notice(error.message));
+});
 follow();

@@ -5,7 +5,7 @@ import { element, setText } from "./tables.js";
 
 const GAP_MS = 120_000; // rows further apart than this do not join (the rule by which energy is counted)
 const ROWS_MAX = 20_000;
-const HEIGHT = 190;
+const HEIGHT = 180;
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 export class Plot {
@@ -72,12 +72,12 @@ export class Plot {
     const stroke = color(`--${this.stream.role}`) || color("--accent"), unit = this.stream.leading?.unit ?? "W";
     const axis = { stroke: color("--soft"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
     this.chart = new uPlot({
-      width: this.width(), height: HEIGHT, legend: { show: false }, padding: [8, 8, 0, 0],
+      width: this.width(), height: HEIGHT, legend: { show: false }, padding: [10, 30, 0, 0],
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
       hooks: { setCursor: [(chart) => this.point(chart.cursor.idx)] },
       scales: { x: { range: () => this.range }, y: { range: (_, low, high) => reach(low, high) } },
-      axes: [{ ...axis, space: 70, values: (_, splits) => splits.map((s) => minute(s * 1000)) },
-        { ...axis, size: 62, space: 36, values: (_, splits) => splits.map((v) => quantity(v, unit)) }],
+      axes: [{ ...axis, size: 28, space: 80, values: (_, splits) => splits.map((s) => minute(s * 1000)) },
+        { ...axis, size: 62, space: 30, values: (_, splits) => splits.map((v) => quantity(v, unit)) }],
       series: [{}, { stroke, width: 1.8, fill: `${stroke}22`, points: { show: false }, spanGaps: false }],
     }, [this.times, this.values], this.canvas);
   }

@@ -28,22 +28,23 @@ export function fill(id, caption, columns, rows, empty) {
 
 function frame(host, caption, columns) {
   const titles = columns.map((column) =>
-    element("th", { scope: "col", className: column.number ? "number" : "" }, column.title));
-  const body = element("tbody");
+    element("th", { scope: "col", role: "columnheader", className: column.number ? "number" : "" }, column.title));
+  const body = element("tbody", { role: "rowgroup" });
   host.tabIndex = 0;
   host.setAttribute("role", "region");
   host.setAttribute("aria-label", caption);
-  host.replaceChildren(element("table", {}, element("caption", { className: "hidden" }, caption),
-    element("thead", {}, element("tr", {}, ...titles)), body));
+  host.replaceChildren(element("table", { role: "table" }, element("caption", { className: "hidden" }, caption),
+    element("thead", { role: "rowgroup" }, element("tr", { role: "row" }, ...titles)), body));
   return body;
 }
 
 function fillRow(row, columns, cells) {
+  row.setAttribute("role", "row"); // said again, because a phone shows the table as blocks
   columns.forEach((column, index) => {
     const cell = typeof cells[index] === "object" ? cells[index] : { text: cells[index] };
     let node = row.cells[index];
     if (!node) {
-      node = index ? element("td", { "data-label": column.title }) : element("th", { scope: "row" });
+      node = index ? element("td", { "data-label": column.title, role: "cell" }) : element("th", { scope: "row", role: "rowheader" });
       node.append(element("span"));
       row.append(node);
     }
