@@ -78,7 +78,10 @@ class WattnetNetwork:
     async def find(self, report: Report) -> Receipt | None:
         """Return the receipt of a claim that an earlier life of this gateway made for the slot."""
         slot: dict[str, str | int] = {"board": report.board_key.hex(), "device": report.device, "a": report.a}
-        value = await self.client.get("/v1/claims", gateway=self.kid.hex(), **slot)
+        try:
+            value = await self.client.get("/v1/claims", gateway=self.kid.hex(), **slot)
+        except RefusedError as error:
+            raise UnavailableError(f"the network will not say what it took: {error}") from None
         claims = shaped(value, _Claims).claims
         return Receipt(claims[0].receipt, value["claims"][0]) if claims else None
 
@@ -87,7 +90,10 @@ class WattnetNetwork:
         value = await self.client.get("/v1/challenges", gateway=self.kid.hex())
         proofs = 0
         for demand in shaped(value, _Demands).challenges:
-            proofs += await self._prove(demand)
+            try:
+                proofs += await self._prove(demand)
+            except RefusedError as error:  # this one is lost or gone; the others wait
+                LOG.warning("challenge refused network=%s reason=%s", self.name, error)
         value = await self.client.get("/v1/payouts", gateway=self.kid.hex(), after=after_epoch)
         rows = zip(shaped(value, _Payouts).payouts, value["payouts"], strict=True)
         return Reconciled([Reward(r.epoch, bytes.fromhex(r.board), r.device, r.amount, raw) for r, raw in rows], proofs)
