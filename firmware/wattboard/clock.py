@@ -16,7 +16,7 @@ class Clock:
     def set(self, unix_ms, up_ms):
         """Say that it is `unix_ms` at `up_ms`; a set clock moves only if it is wrong by more than `step_ms`."""
         offset_ms = unix_ms - up_ms
-        if up_ms + offset_ms <= 0 or offset_ms < 0:
+        if offset_ms < 0:
             return False
         if self.offset_ms is not None:
             if abs(offset_ms - self.offset_ms) <= self.step_ms:

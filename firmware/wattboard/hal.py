@@ -12,6 +12,7 @@ import network
 RATE = getattr(time, "RATE", 1)  # an emulated board's clock may run faster than its ticks
 WATCHDOG_MS = 30000
 REPL_WATCHDOG_MS = 1800000
+LOG_PERCENT = 75  # of the flash that nothing but logs needs
 SLEEP_MAX_MS = 3600000
 WIFI_TIMEOUT_MS = 20000
 RESET_CAUSES = {
@@ -129,3 +130,26 @@ def flash_bytes(path="/"):
     """Return (size, free) of the file system."""
     figures = os.statvfs(path)
     return figures[0] * figures[2], figures[0] * figures[3]
+
+
+def log_limit_bytes(path, percent=LOG_PERCENT):
+    """Return how much room the logs in `path` may take: a share of what is free or already theirs."""
+    own = 0
+    try:
+        for entry in os.ilistdir(path):
+            for file in os.ilistdir(path + "/" + entry[0]):
+                own += file[3] if len(file) > 3 else 0
+    except OSError:
+        pass  # there is no log yet
+    return (flash_bytes()[1] + own) * percent // 100
+
+
+def tls_context(ca_path=None):
+    """Return a TLS context that demands a certificate of the CA in `ca_path` (DER or PEM) and the host's name."""
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.verify_mode = ssl.CERT_REQUIRED
+    if ca_path is not None:
+        context.load_verify_locations(cafile=ca_path)
+    return context

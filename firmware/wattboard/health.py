@@ -1,0 +1,59 @@
+"""The board's own figures, for the health frames."""
+
+import gc
+
+from wattboard import hal
+
+
+class Health:
+    """Counts what other parts tell it, and gathers the rest when a health frame is due."""
+
+    def __init__(self, period_ms, crash, log, clock, state):
+        self.period_ms = period_ms
+        self._log = log
+        self._clock = clock
+        self._state = state
+        self.due_ms = 0
+        self._crash = crash  # the last words of the boot before, told once
+        self._heap_low = hal.heap_free_bytes()
+        self.counts = {}
+
+    def count(self, name):
+        """Add one to a figure of its own."""
+        self.counts[name] = self.counts.get(name, 0) + 1
+
+    def collect(self):
+        """Free memory while nothing waits, and keep the low-water mark."""
+        self._heap_low = min(self._heap_low, hal.heap_free_bytes())
+        gc.collect()
+
+    def values(self, meter):
+        """Return the values of a health record and set when the next is due."""
+        now_ms = hal.uptime_ms()
+        self.due_ms = (now_ms // self.period_ms + 1) * self.period_ms
+        self.collect()
+        size, free = hal.flash_bytes()
+        values = {
+            "reset": hal.reset_cause(),
+            "heap_free_bytes": hal.heap_free_bytes(),
+            "heap_low_bytes": self._heap_low,
+            "flash_bytes": size,
+            "flash_free_bytes": free,
+            "log_bytes": self._log.used_bytes(),
+            "acked_seq": self._log.acked,
+            "clock_offset_ms": self._clock.offset_ms,
+            "clock_steps": self._clock.steps,
+            "rssi_dbm": hal.rssi_dbm(),
+            "command": self._state.command(),
+            "polls": meter.polls,
+            "silent_polls": meter.silent_polls,
+            "empty_polls": meter.empty_polls,
+            "thinned_rows": meter.recorder.thinned_rows,
+            "unstored_rows": meter.recorder.unstored_rows,
+        }
+        for device in meter.devices:
+            values["errors_unit_%d" % device.unit] = device.errors
+        values.update(self.counts)
+        if self._crash:
+            values["crash"], self._crash = self._crash, None
+        return values

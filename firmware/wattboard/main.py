@@ -1,0 +1,76 @@
+"""The board's program: wires the parts and runs them. Without a key or a configuration it leaves the REPL alone."""
+
+import asyncio
+import gc
+
+from wattboard import config, hal, keys, supervise
+from wattboard.bus import Bus
+from wattboard.clock import Clock
+from wattboard.commands import Commands
+from wattboard.device import Device
+from wattboard.health import Health
+from wattboard.logbook import Logbook
+from wattboard.meter import Meter
+from wattboard.recorder import Recorder
+from wattboard.state import State
+from wattboard.uplink import Uplink
+from wattboard.window import Window
+
+FIRMWARE = "0.1.0"
+LOG_ROOT = "/log"
+
+
+async def run(settings, key, state, devices, book):
+    """Run the board; returns only by a reset."""
+    supervisor = supervise.Supervisor(hal.watchdog())
+    boot = state.next_boot()
+    log, previous = book.open(settings["gateway"])
+    clock = Clock(settings["clock_step_ms"])
+    about = {"model": hal.machine_name(), "firmware": FIRMWARE}
+    recorder = Recorder(log, key, clock, boot, settings["gateway"], about, settings["frame_ms"])
+    recorder.previous = previous
+    health = Health(settings["health_ms"], supervise.last_words(), log, clock, state)
+    periods_ms = [stream["period_ms"] for stream in settings["streams"]]
+    meter = Meter(devices, periods_ms, recorder, health, supervisor.beat)
+    window = Window(log)
+    uplink = Uplink(settings, settings["link_key"], key.kid, log, window, supervisor.beat, health)
+    commands = Commands(state, log, meter, health)
+
+    def acknowledged(seq, unix_ms):
+        _, fresh = window.acknowledged(seq, hal.real_ms())
+        if fresh:
+            clock.set(unix_ms, hal.uptime_ms())
+
+    def sealed():
+        book.confirm(log, settings["gateway"])  # before anything of a new log can leave
+        uplink.kick()
+
+    recorder.on_frame = sealed
+    uplink.on_ack, uplink.on_command = acknowledged, commands.take
+    await supervisor.run((("meter", meter.run()), ("uplink", uplink.run())))
+
+
+def main():
+    """Start, or say on the REPL what is missing."""
+    state = State(hal.nvs())
+    key = keys.load(state)
+    try:
+        settings = config.load()
+        if key is None or settings is None:
+            print("wattness: no", "key: import wattboard.keys; wattboard.keys.make()" if key is None else config.PATH)
+            return
+        bus = Bus(hal.uart(settings["bus"]), settings["bus"]["baud"], hal.output(settings["bus"].get("de")))
+        devices = [Device(each, bus, "$.streams[%d]" % index) for index, each in enumerate(settings["streams"])]
+    except config.ConfigError as error:
+        print("wattness: config:", error)
+        return
+    gc.collect()
+    try:
+        asyncio.run(run(settings, key, state, devices, Logbook(LOG_ROOT, state, hal.log_limit_bytes(LOG_ROOT))))
+    except KeyboardInterrupt:
+        hal.watchdog(hal.REPL_WATCHDOG_MS)
+        print("wattness: stopped; the watchdog resets the board in %d min" % (hal.REPL_WATCHDOG_MS // 60000))
+
+
+if __name__ in ("__main__", "main"):
+    main()

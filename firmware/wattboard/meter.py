@@ -1,0 +1,165 @@
+"""Polls the streams on one bus by the schedule, and seals frames between polls, so that signing delays none."""
+
+import asyncio
+
+from wattboard import hal
+from wattboard.device import SilentError
+
+BACKOFF_MS = 2000  # of a device that does not answer; doubles
+BACKOFF_MAX_MS = 300000
+PUNCTUAL_PERCENT = 5  # of the period: a read that began so soon after its slot counts as being at the slot
+WAKE_REAL_MS = 5000
+SEAL_GRACE_REAL_MS = 1000  # how long a frame waits for a gap between polls
+
+
+class Schedule:
+    """When a device is to be read: slots of one period, later ones while it is silent."""
+
+    def __init__(self, period_ms, phase_ms):
+        self.period_ms = period_ms
+        self.phase_ms = phase_ms
+        self.due_ms = 0
+        self._backoff_ms = 0
+
+    def answered(self, now_ms):
+        """Go on with the next slot; return whether the device had been silent."""
+        was_silent = self._backoff_ms > 0
+        self._backoff_ms = 0
+        self.due_ms = self._slot_after(now_ms)
+        return was_silent
+
+    def silent(self, now_ms):
+        """Go on with the first slot after a pause that grows."""
+        self._backoff_ms = min(max(BACKOFF_MS, 2 * self._backoff_ms), BACKOFF_MAX_MS)
+        self.due_ms = self._slot_after(now_ms + self._backoff_ms)
+
+    def stamp(self, began_ms):
+        """Return a row's time: its slot if the read began punctually."""
+        late_ms = (began_ms - self.phase_ms) % self.period_ms
+        return began_ms - late_ms if 100 * late_ms <= PUNCTUAL_PERCENT * self.period_ms else began_ms
+
+    def _slot_after(self, now_ms):
+        return now_ms - (now_ms - self.phase_ms) % self.period_ms + self.period_ms
+
+
+class Meter:
+    """The task of the bus. `polls`, `silent` and `empty` count what became of the reads."""
+
+    def __init__(self, devices, periods_ms, recorder, health, beat):
+        self.devices = devices
+        self.recorder = recorder
+        self.polls = 0
+        self.silent_polls = 0
+        self.empty_polls = 0  # answered, without a single value
+        self._health = health
+        self._beat = beat
+        self._wake = asyncio.Event()
+        self._streams_wanted = False
+        self._seal_ms = 0  # what a seal last took, by the schedule's clock
+        self._schedules = [
+            Schedule(period_ms, index * period_ms // len(devices)) for index, period_ms in enumerate(periods_ms)
+        ]
+
+    def want_streams(self):
+        """Have the streams record sealed once more, soon."""
+        self._streams_wanted = True
+        self._wake.set()
+
+    async def run(self):
+        """Find the devices, open a streams record, then poll and seal for ever."""
+        await self._find_devices()
+        self._begin()
+        while True:
+            await self._sleep()
+            self._seal_what_is_due()
+            index = self._next()
+            if self._schedules[index].due_ms <= hal.uptime_ms():
+                await self._poll(index)
+
+    async def _find_devices(self):
+        """Ask every device what it is, and read each once, so that the first streams record is true."""
+        for index, device in enumerate(self.devices):
+            self._beat("meter")
+            try:
+                await device.identify()
+                await device.poll()
+                self._schedules[index].answered(hal.uptime_ms())
+            except SilentError:
+                self._schedules[index].silent(hal.uptime_ms())
+
+    def _begin(self):
+        """Seal a streams record of what the devices are now."""
+        self.recorder.begin([device.stream() for device in self.devices], hal.uptime_ms())
+
+    async def _sleep(self):
+        self._beat("meter")
+        wake_ms = min(self._schedules[self._next()].due_ms, self.recorder.due_ms, self._health.due_ms)
+        wake_ms = min(max(wake_ms, hal.uptime_ms() + 1), hal.uptime_ms() + WAKE_REAL_MS * hal.RATE)
+        await hal.sleep_until(wake_ms, self._wake)
+        self._wake.clear()
+
+    def _next(self):
+        best = 0
+        for index, schedule in enumerate(self._schedules):
+            if schedule.due_ms < self._schedules[best].due_ms:
+                best = index
+        return best
+
+    def _seal_what_is_due(self):
+        """Seal, in the gap between two polls if there is one."""
+        now_ms = hal.uptime_ms()
+        if self._streams_wanted:
+            self._streams_wanted = False
+            self.recorder.repeat_streams(now_ms)
+        due_ms = min(self.recorder.due_ms, self._health.due_ms)
+        if now_ms < due_ms:
+            return
+        gap_ms = self._schedules[self._next()].due_ms - now_ms
+        if gap_ms < self._seal_ms and now_ms < due_ms + SEAL_GRACE_REAL_MS * hal.RATE:
+            return
+        if self._health.due_ms <= now_ms:
+            self.recorder.seal_health(self._health.values(self), now_ms)
+        if self.recorder.due_ms <= now_ms:
+            self.recorder.seal_rows(now_ms)
+        self._health.collect()
+        self._seal_ms = hal.uptime_ms() - now_ms
+
+    async def _poll(self, index):
+        device = self.devices[index]
+        schedule = self._schedules[index]
+        began_ms = hal.uptime_ms()
+        self.polls += 1
+        try:
+            found = await self._read(device)
+        except SilentError:
+            self.silent_polls += 1
+            schedule.silent(began_ms)
+            return
+        if schedule.answered(began_ms) and device.walks:
+            # It was away and may have come back as something else.
+            await self._meet_again(device)
+            return
+        if found is None:
+            self.empty_polls += 1
+            return
+        row, changed = found
+        if changed:
+            self._begin()
+        self.recorder.add(index, schedule.stamp(began_ms), row)
+
+    async def _read(self, device):
+        if not device.known:
+            await device.identify()
+            found = await device.poll()
+            return (found[0], True) if found is not None else None
+        return await device.poll()
+
+    async def _meet_again(self, device):
+        before = device.stream()
+        try:
+            await device.identify()
+            await device.poll()
+        except SilentError:
+            return
+        if device.stream() != before:
+            self._begin()
