@@ -55,16 +55,9 @@ def decode(data: bytes):
 
 def head(major: int, number: int) -> bytes:
     """Return the shortest head of `major` with the argument `number`."""
-    major <<= 5
-    if number < _ONE_BYTE:
-        return bytes((major | number,))
-    if number < 0x100:
-        return bytes((major | 24, number))
-    if number < 0x10000:
-        return bytes((major | 25, number >> 8, number & 0xFF))
-    if number < 0x100000000:
-        return bytes((major | 26,)) + number.to_bytes(4, "big")
-    return bytes((major | 27,)) + number.to_bytes(8, "big")
+    out = bytearray()
+    _write_head(out, major, number)
+    return bytes(out)
 
 
 def text(data: bytes) -> str:
@@ -167,30 +160,49 @@ def _write(out, value, depth):
         return
     kind = type(value)
     if kind is int:
-        if not -INT_LIMIT < value < INT_LIMIT:
-            raise WireError("bad_range", "integer of more than 63 bits")
-        out.extend(head(0, value) if value >= 0 else head(1, -1 - value))
+        _write_int(out, value)
     elif kind is bytes:
-        out.extend(head(2, len(value)))
+        _write_head(out, 2, len(value))
         out.extend(value)
     elif kind is str:
         data = _utf8(value)
-        out.extend(head(3, len(data)))
+        _write_head(out, 3, len(data))
         out.extend(data)
     elif depth == DEPTH_MAX:
         raise WireError("too_deep")
     elif kind is dict:
         _write_map(out, value, depth + 1)
     elif isinstance(value, (list, tuple)):
-        out.extend(head(_ARRAY, len(value)))
+        _write_head(out, _ARRAY, len(value))
         for item in value:
             _write(out, item, depth + 1)
     else:
         raise WireError("bad_type", kind.__name__)
 
 
+def _write_int(out, value):
+    if not -INT_LIMIT < value < INT_LIMIT:
+        raise WireError("bad_range", "integer of more than 63 bits")
+    if value < 0:
+        _write_head(out, 1, -1 - value)
+    else:
+        _write_head(out, 0, value)
+
+
+def _write_head(out, major, number):
+    """Append a head byte by byte, which leaves no garbage on a small heap."""
+    major <<= 5
+    if number < _ONE_BYTE:
+        out.append(major | number)
+        return
+    size = 0 if number < 0x100 else 1 if number < 0x10000 else 2 if number < 0x100000000 else 3
+    out.append(major | _ONE_BYTE + size)
+    for shift in range((8 << size) - 8, -8, -8):
+        out.append(number >> shift & 0xFF)
+
+
 def _write_map(out, value, depth):
-    out.extend(head(_MAP, len(value)))
+    _write_head(out, _MAP, len(value))
     pairs = []
     for key in value:
         if type(key) not in (int, str, bytes):

@@ -259,29 +259,31 @@ def _check_columns(columns):
     if not columns:
         return 0
     rows = len(shape.typed(columns[0], list, "column"))
-    numbers = []
     for column in columns:
         if type(column) is not list or len(column) != rows:
             raise WireError("bad_form", "columns")
-        numbers += column
-    if _magnitude(numbers) * rows >= _LIMIT:
-        _check_sums(columns)
+    if not rows:
+        return 0
+    try:
+        magnitude = max([max(max(column), -min(column)) for column in columns])
+    except TypeError:  # nulls, or worse
+        magnitude = max([_magnitude(column) for column in columns])
+    if magnitude * rows >= _LIMIT:
+        for column in columns:
+            _check_sums(column)
     return rows
 
 
-def _magnitude(numbers):
+def _magnitude(column):
     """Return the largest |number|; the decoder has refused booleans and floats, so only integers compare and negate."""
+    numbers = [number for number in column if number is not None]
     try:
         return max(max(numbers), -min(numbers)) if numbers else 0
     except TypeError:
-        numbers = [number for number in numbers if number is not None]
-    if not set(map(type, numbers)) <= _ONLY_INT:
         raise WireError("bad_type", "column")
-    return max(max(numbers), -min(numbers)) if numbers else 0
 
 
-def _check_sums(columns):
-    for column in columns:
-        for value in undelta(column):
-            if value is not None and not -_LIMIT < value < _LIMIT:
-                raise WireError("bad_range", "value of more than 63 bits")
+def _check_sums(column):
+    for value in undelta(column):
+        if value is not None and not -_LIMIT < value < _LIMIT:
+            raise WireError("bad_range", "value of more than 63 bits")
