@@ -134,7 +134,11 @@ def check_evidence(vectors, more):
     for a, b, figures in expected["figures"]:
         assert evidence.figures(records, expected["device"], a, b) == figures
     assert evidence.ranges([(record.log, record.seq) for record in records]) == expected["ranges"]
-    return [found.times]
+    times, columns, stream = evidence.stream_rows(records, expected["device"], names)
+    assert (times, sorted(columns), stream) == (found.times, sorted(names), found.stream)
+    assert list(evidence.numbers(expected["ranges"])) == [(record.log, record.seq) for record in records]
+    assert evidence.count(expected["ranges"]) == len(records)
+    return [times]
 
 
 def check_merkle(_vectors, more):
