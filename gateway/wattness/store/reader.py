@@ -3,70 +3,190 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from .views import BoardView, Depth, FrameView, Hole, IntervalView, RewardView, StreamView
+import apsw
+import msgspec
+
+from wattness.errors import StoreError
+
+from .board import INT_MAX, read
+from .rows import newest_values
+from .schema import connect_to_read
+from .views import (
+    BoardView,
+    Depth,
+    FrameView,
+    Hole,
+    IntervalView,
+    JobView,
+    LogView,
+    PointView,
+    RewardView,
+    StreamView,
+)
+
+PAGE = 500  # rows that an export reads at a time
+
+_INTERVALS = """
+SELECT interval.id, stream_id, lower(hex(board_key)), device, interval.role, interval.profile, a, b, figures, evidence,
+       lower(hex(root)), verdict, reasons, interval.rated_w
+  FROM interval JOIN stream ON stream.id = stream_id JOIN board ON board.id = board_id
+"""
+_BOARDS = """
+SELECT board.id, name, lower(hex(kid)), lower(hex(board_key)), state, reason, enrolled_ms,
+       (SELECT max(received_ms) FROM log WHERE board_id = board.id),
+       (SELECT max(log) FROM log WHERE board_id = board.id)
+  FROM board WHERE state <> 'removed' ORDER BY board.id
+"""
+_STREAMS = """
+SELECT stream.id, board_id, name, lower(hex(board_key)), device, role, profile, unit, rated_w, points, first_ms,
+       stream.last_ms, open_ms
+  FROM stream JOIN board ON board.id = board_id WHERE state <> 'removed' ORDER BY board_id, stream.id
+"""
+_HOLES = """
+SELECT board_id, log, head + 1,
+       (SELECT min(seq) FROM frame WHERE frame.board_id = log.board_id AND frame.log = log.log AND seq > head)
+  FROM log JOIN board ON board.id = board_id WHERE head < top AND folded <= head AND state <> 'removed' LIMIT 1000
+"""
 
 
 class Reader:
     """Synchronous queries over one read-only connection; use it from one thread at a time."""
 
+    def __init__(self, connection: apsw.Connection) -> None:
+        """Use `open_reader`."""
+        self._connection = connection
+
     def boards(self) -> list[BoardView]:
         """All boards that are not removed, with their newest log and health."""
-        raise NotImplementedError
+        found = []
+        for *row, last_ms, log in self._rows(_BOARDS):
+            view = None if log is None else self._log(row[0], log)
+            found.append(BoardView(*(*row, last_ms, view, self._health(row[0]))))
+        return found
 
     def streams(self) -> list[StreamView]:
         """All streams of all boards."""
-        raise NotImplementedError
+        return [
+            StreamView(*(*row[:9], [PointView(*point) for point in msgspec.json.decode(row[9])], *row[10:]))
+            for row in self._rows(_STREAMS)
+        ]
 
     def values(self, stream_id: int, point: str, since_ms: int, limit: int = 5000) -> list[list[int | float | None]]:
         """Rows of one point since `since_ms` as [t, value], ascending; the newest `limit` of them."""
-        raise NotImplementedError
+        rows = self._rows("SELECT board_id, device FROM stream WHERE id = ?", stream_id)
+        return newest_values(self._connection, rows[0][0], rows[0][1], point, since_ms, limit) if rows else []
 
     def intervals(
         self, *, stream_id: int | None = None, before: int | None = None, limit: int = 100
     ) -> list[IntervalView]:
         """Final intervals with their jobs, newest first; `before` is the id to page on from."""
-        raise NotImplementedError
+        where = "WHERE interval.id < ?1 AND (?2 IS NULL OR stream_id = ?2) ORDER BY interval.id DESC LIMIT ?3"
+        return [self._interval(row) for row in self._rows(_INTERVALS + where, before or INT_MAX, stream_id, limit)]
 
     def interval(self, board_key: bytes, device: str, a: int) -> IntervalView | None:
         """Return the final interval of a slot."""
-        raise NotImplementedError
+        rows = self._rows(_INTERVALS + "WHERE board_key = ? AND device = ? AND a = ?", board_key, device, a)
+        return self._interval(rows[0]) if rows else None
 
     def evidence(self, board_key: bytes, ranges: Sequence[Sequence[int]]) -> Iterator[bytes]:
         """Raw frames of [[log, first, last], …] in ascending (log, seq)."""
-        raise NotImplementedError
+        query = (
+            "SELECT raw FROM frame WHERE board_id = (SELECT id FROM board WHERE board_key = ?)"
+            " AND log = ? AND seq BETWEEN ? AND ? ORDER BY seq"
+        )
+        for log, first, last in sorted(tuple(position) for position in ranges):
+            for (raw,) in self._execute(query, board_key, log, first, last):
+                yield raw
 
     def depths(self) -> list[Depth]:
         """Jobs per network and state."""
-        raise NotImplementedError
+        query = "SELECT network, state, count(*), min(created_ms) FROM job GROUP BY 1, 2 ORDER BY 1, 2"
+        return [Depth(*row) for row in self._rows(query)]
 
     def rewards(self, *, network: str | None = None, limit: int = 1000) -> list[RewardView]:
         """What was paid, newest epoch first."""
-        raise NotImplementedError
+        query = (
+            "SELECT network, epoch, lower(hex(board_key)), device, amount, detail FROM reward"
+            " WHERE ?1 IS NULL OR network = ?1 ORDER BY epoch DESC, network, board_key, device LIMIT ?2"
+        )
+        return [RewardView(*(*row[:5], msgspec.json.decode(row[5]))) for row in self._rows(query, network, limit)]
 
     def last_epoch(self, network: str) -> int | None:
         """The newest epoch of which a reward of this network is known."""
-        raise NotImplementedError
+        epoch: int | None = self._rows("SELECT max(epoch) FROM reward WHERE network = ?", network)[0][0]
+        return epoch
 
     def counters(self) -> dict[str, dict[str, int]]:
         """All counters as {name: {reason: n}}, e.g. {"rejected": {"bad_signature": 3}}."""
-        raise NotImplementedError
+        found: dict[str, dict[str, int]] = {}
+        for name, reason, n in self._rows("SELECT name, reason, n FROM counter ORDER BY name, reason"):
+            found.setdefault(name, {})[reason] = n
+        return found
 
     def holes(self) -> list[Hole]:
         """Undeclared holes: what a `resend` command should ask for."""
-        raise NotImplementedError
+        query = "SELECT received_ms FROM frame WHERE board_id = ? AND log = ? AND seq = ?"
+        return [
+            Hole(board_id, log, first, behind - 1, self._rows(query, board_id, log, behind)[0][0])
+            for board_id, log, first, behind in self._rows(_HOLES)
+        ]
 
     def export_frames(self, *, after: int = 0) -> Iterator[FrameView]:
         """Every raw frame in the order of arrival, in bounded memory."""
-        raise NotImplementedError
+        query = (
+            "SELECT frame.id, lower(hex(board_key)), log, seq, kind, received_ms, raw"
+            " FROM frame JOIN board ON board.id = board_id WHERE frame.id > ? ORDER BY frame.id LIMIT ?"
+        )
+        while rows := self._rows(query, after, PAGE):
+            yield from (FrameView(*row[1:]) for row in rows)
+            after = rows[-1][0]
 
     def export_intervals(self, *, after: int = 0) -> Iterator[IntervalView]:
         """Every final interval in the order in which they became final, in bounded memory."""
-        raise NotImplementedError
+        query = _INTERVALS + "WHERE interval.id > ? ORDER BY interval.id LIMIT ?"
+        while rows := self._rows(query, after, PAGE):
+            yield from map(self._interval, rows)
+            after = rows[-1][0]
+
+    def _log(self, board_id: int, log: int) -> LogView:
+        query = "SELECT log, head, top, frames, received_ms FROM log WHERE board_id = ? AND log = ?"
+        return LogView(*self._rows(query, board_id, log)[0])
+
+    def _health(self, board_id: int) -> dict[str, Any] | None:
+        query = "SELECT raw FROM frame WHERE board_id = ? AND kind = 3 ORDER BY log DESC, seq DESC LIMIT 1"
+        rows = self._rows(query, board_id)
+        return dict(read(rows[0][0]).body.values) if rows else None
+
+    def _interval(self, row: Sequence[Any]) -> IntervalView:
+        query = (
+            "SELECT id, network, key, state, attempt, due_ms, reason, receipt, receipt_detail FROM job"
+            " WHERE interval_id = ? ORDER BY id"
+        )
+        jobs = [
+            JobView(*(*job, None if detail is None else msgspec.json.decode(detail)))
+            for *job, detail in self._rows(query, row[0])
+        ]
+        figures, ranges, root, verdict, reasons, rated_w = row[8:]
+        decode = msgspec.json.decode
+        return IntervalView(*(*row[:8], decode(figures), decode(ranges), root, verdict, decode(reasons), rated_w, jobs))
+
+    def _rows(self, query: str, *bindings: Any) -> list[Any]:
+        return list(self._execute(query, *bindings))
+
+    def _execute(self, query: str, *bindings: Any) -> Iterator[Any]:
+        try:
+            return self._connection.execute(query, bindings)
+        except apsw.Error as error:
+            raise StoreError(f"The database cannot be read: {error}") from error
 
 
 @contextmanager
 def open_reader(path: Path) -> Iterator[Reader]:
     """Open a read-only connection to the database at `path`. Raises StoreError when there is none."""
-    raise NotImplementedError
-    yield Reader()
+    connection = connect_to_read(path)
+    try:
+        yield Reader(connection)
+    finally:
+        connection.close()

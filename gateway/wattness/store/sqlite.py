@@ -1,69 +1,107 @@
 """The embedded store: SQLite, one writer thread, one transaction from the raw frame to the outbox."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
+import apsw
 
-from wattness.clock import Clock
-from wattness.config import Interval
 from wattness.model import Ack, Board, Verified
 
 from .outbox import Outbox
-from .reader import Reader
+from .pipeline import Pipeline
+from .reader import Reader, open_reader
+from .registry import BoardRegistry
+from .schema import connect
+from .settings import Settings
+from .writer import Writer
+
+__all__ = ["Settings", "SqliteStore", "open_store"]
 
 T = TypeVar("T")
 
 
-class Settings(msgspec.Struct, frozen=True):
-    """What the store needs to know of the gateway."""
-
-    gateway: bytes  # 32 bytes: SHA-256 of the gateway's public key, as streams records name it
-    networks: tuple[str, ...] = ()  # each final interval makes one job per name
-    interval: Interval = Interval()
-    clock: Clock = Clock()
-    window_ms: int = 30  # two commits are at least this far apart; what comes in between shares the next one
-    frames_max: int = 512  # … or this many frames
-
-
 class SqliteStore:
-    """The store of one gateway process. All calls raise StoreError when the disk does not take it; nothing is kept then."""
+    """The store of one gateway process. Calls raise StoreError when the disk does not take it; nothing is kept then."""
 
-    outbox: Outbox
+    def __init__(self, path: Path, connection: apsw.Connection, settings: Settings) -> None:
+        """Use `open_store`."""
+        self._path = path
+        self._connection = connection
+        self._pipeline = Pipeline(connection, settings)
+        self._registry = BoardRegistry(connection, settings.clock)
+        self._writer = Writer(connection, self._pipeline.forget, settings.window_ms, settings.frames_max)
+        self._readers = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
+        self._reading = ExitStack()
+        self._reader: Reader | None = None
+        self.outbox = Outbox(connection, self._writer, settings.clock)
 
     async def put(self, frames: Sequence[Verified]) -> list[Ack]:
         """Store frames with all that follows from them; returns, after the commit, what to acknowledge."""
-        raise NotImplementedError
+        made = self._pipeline.made
+        acks = await self._writer.run(lambda: self._pipeline.put(frames), len(frames))
+        if self._pipeline.made != made:
+            self.outbox.announce()
+        return acks
 
     async def tick(self) -> int:
-        """Finalise what is due by the clock; the app calls it about once a real second. Returns how many became final."""
-        raise NotImplementedError
+        """Finalise what is due by the clock; the app calls it about once a real second. Returns how many were."""
+        made = await self._writer.run(self._pipeline.tick)
+        if made:
+            self.outbox.announce()
+        return made
 
     async def count(self, reasons: Mapping[tuple[str, str], int]) -> None:
         """Add to the counters {(name, reason): n}; names in use: rejected, dropped."""
-        raise NotImplementedError
+
+        def add() -> None:
+            self._pipeline.tally.update(reasons)
+            self._pipeline.tally.save()
+
+        await self._writer.run(add)
 
     async def boards(self) -> list[Board]:
         """Boards whose frames are accepted: active and quarantined ones."""
-        raise NotImplementedError
+        return await self._writer.run(self._registry.list)
 
     async def data_version(self) -> int:
         """Return a number that changes when another process has written, e.g. enrolled a board."""
-        raise NotImplementedError
+        return await self._writer.run(lambda: int(self._connection.pragma("data_version")))
 
     async def next_counter(self, board_id: int) -> int:
         """Return the counter of the next command to a board: max(last + 1, now); strictly rising, durable."""
-        raise NotImplementedError
+        return await self._writer.run(lambda: self._registry.next_counter(board_id))
 
     async def read(self, query: Callable[[Reader], T]) -> T:
         """Run a query in the reading thread: `await store.read(Reader.boards)`."""
-        raise NotImplementedError
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, query)
+
+    async def start(self) -> None:
+        """Start the threads."""
+        self._writer.start()
+
+    async def close(self) -> None:
+        """Commit what is queued and end the threads."""
+        await self._writer.close()
+        await asyncio.get_running_loop().run_in_executor(self._readers, self._reading.close)
+        self._readers.shutdown()
+        self._connection.close()
+
+    def _read(self, query: Callable[[Reader], T]) -> T:
+        if self._reader is None:
+            self._reader = self._reading.enter_context(open_reader(self._path))
+        return query(self._reader)
 
 
 @asynccontextmanager
 async def open_store(path: Path, settings: Settings) -> AsyncIterator[SqliteStore]:
     """Open or create the database at `path`; on the way out everything queued is committed. Raises StoreError."""
-    raise NotImplementedError
-    yield SqliteStore()
+    store = SqliteStore(path, connect(path), settings)
+    await store.start()
+    try:
+        yield store
+    finally:
+        await store.close()

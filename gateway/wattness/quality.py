@@ -1,0 +1,100 @@
+"""Physics before rewards: what a frame's content cannot be."""
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+ACCEPTED = "accepted"
+FLAGGED = "flagged"
+QUARANTINED = "quarantined"
+
+RATED_PERCENT_MAX = 115
+MILLI_MAX = 1 << 53  # larger values cannot be told from each other by most who read a report
+CLOCK_STEP_MS = 2000
+FRAME_MS_MAX = 86_400_000  # a frame that claims to span more than a day
+
+_RANGES = {
+    "voltage": (0, 1_000_000),
+    "aux_voltage": (0, 1_000_000),
+    "dc_voltage": (0, 1_500_000),
+    "battery_voltage": (0, 1_500_000),
+    "frequency": (45_000, 65_000),
+    "soc": (0, 100_000),
+    "energy_import": (0, MILLI_MAX),
+    "energy_export": (0, MILLI_MAX),
+}
+
+
+class Verdict(NamedTuple):
+    """One thing that is wrong with a frame; `level` is flagged or quarantined."""
+
+    level: str
+    reason: str
+
+
+class Limit(NamedTuple):
+    """The range, in the column's own integers, outside of which a value is impossible."""
+
+    column: int
+    low: int
+    high: int
+
+
+FUTURE_TIME = Verdict(QUARANTINED, "future_time")
+IMPOSSIBLE_VALUE = Verdict(QUARANTINED, "impossible_value")
+FRAME_TOO_LONG = Verdict(QUARANTINED, "frame_too_long")
+CLOCK_STEP = Verdict(FLAGGED, "clock_step")
+UNKNOWN_STREAMS = Verdict(FLAGGED, "unknown_streams")
+UNKNOWN_STREAM = Verdict(FLAGGED, "unknown_stream")
+OTHER_GATEWAY = Verdict(FLAGGED, "other_gateway")
+TOO_MANY_STREAMS = Verdict(QUARANTINED, "too_many_streams")
+LATE = Verdict(FLAGGED, "late")
+
+_STILL = frozenset({FUTURE_TIME, FRAME_TOO_LONG, UNKNOWN_STREAMS, OTHER_GATEWAY})
+
+
+def limits(stream: Any) -> list[Limit]:
+    """Return the limits of a stream's columns (`wattwire.frame.Stream`)."""
+    found = []
+    for column, point in enumerate(stream.points):
+        low, high = _range(point.name, stream.rated_w)
+        scale = 10 ** abs(point.exponent)
+        if point.exponent >= 0:
+            found.append(Limit(column, -(-low // (scale * 1000)), high // (scale * 1000)))
+        else:
+            found.append(Limit(column, -(-low * scale // 1000), high * scale // 1000))
+    return found
+
+
+def advances(verdicts: Sequence[Verdict]) -> bool:
+    """Tell whether a frame with these verdicts may move its streams forward in time."""
+    return not any(verdict in _STILL for verdict in verdicts)
+
+
+def _range(name: str, rated_w: int | None) -> tuple[int, int]:
+    """Return the lowest and the highest possible value of a point in milli-units."""
+    stem = name.partition("_l")[0].rstrip("0123456789").rstrip("_")
+    if stem == "power" and rated_w is not None:
+        highest = rated_w * 10 * RATED_PERCENT_MAX
+        return -highest, highest
+    return _RANGES.get(stem, (-MILLI_MAX, MILLI_MAX))
+
+
+def impossible(columns: Sequence[list[int | None]], allowed: Sequence[Limit]) -> bool:
+    """Tell whether a value of these columns, which are in difference form, is outside of its limit."""
+    for column, low, high in allowed:
+        steps = columns[column]
+        if not steps:
+            continue
+        try:
+            # No value is further from the first one than the sum of all steps.
+            first: int = steps[0]  # type: ignore[assignment]
+            reach = sum(map(abs, steps)) - abs(first)  # type: ignore[arg-type]
+            if low <= first - reach and first + reach <= high:
+                continue
+            values: list[int] = list(accumulate(steps))  # type: ignore[arg-type]
+        except TypeError:
+            values = list(accumulate(step for step in steps if step is not None))
+        if values and not low <= min(values) <= max(values) <= high:
+            return True
+    return False

@@ -1,0 +1,150 @@
+"""Intervals that are final: figures, evidence and root into the database, and a job for each network."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import apsw
+import msgspec
+
+from wattness import aggregate, quality
+from wattness.aggregate import Skip, Span
+from wattwire import evidence, interval, merkle
+
+from .board import BoardState, Stream
+from .schema import ask
+from .tally import Tally
+
+FRAMES_MAX = 4096  # of one interval's evidence; frames between two far rows are then left out
+FIGURE_MAX = (1 << 63) - 1
+
+_INSERT = (
+    "INSERT INTO interval"
+    " (stream_id, a, b, role, profile, rated_w, figures, evidence, root, verdict, reasons, final_ms)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_INSERT_JOB = "INSERT OR IGNORE INTO job (network, key, interval_id, board_id, created_ms) VALUES (?, ?, ?, ?, ?)"
+
+
+class _Made(NamedTuple):
+    a: int
+    b: int
+    stream: Any  # wattwire.frame.Stream in force
+    figures: dict[str, Any]
+    ranges: list[list[int]]
+    root: bytes
+    verdict: str
+    reasons: list[str]
+
+
+class Closing:
+    """Makes intervals final within the writer's transaction."""
+
+    def __init__(self, connection: apsw.Connection, tally: Tally, networks: Sequence[str]) -> None:
+        """Each interval that may be claimed makes one job per name in `networks`."""
+        self._connection = connection
+        self._tally = tally
+        self._networks = networks
+
+    def close(
+        self,
+        state: BoardState,
+        stream: Stream,
+        now_ms: int,
+        spans: Sequence[Span] = (),
+        missing: Iterable[Skip] = (),
+    ) -> bool:
+        """Make the open interval of a stream final and go on to the next; tells whether there was anything in it.
+
+        `spans` are those of the evidence when the window does not hold them all, `missing` the holes among them.
+        """
+        window = stream.window
+        made = None
+        if window.overflow:
+            self._tally.add("dropped", "interval_of_too_many_frames")
+        else:
+            a = window.open or 0
+            made = self._make(state, stream.device, a, a + window.length, spans or window.evidence(), missing)
+        window.close()
+        if made is not None:
+            self._save(state, stream, made, now_ms)
+        return made is not None
+
+    def _make(  # noqa: PLR0913, PLR0917 — what an interval is made of
+        self, state: BoardState, device: str, a: int, b: int, spans: Sequence[Span], missing: Iterable[Skip]
+    ) -> _Made | None:
+        skips = [*missing, *self._skips(state, spans)]
+        ranges = aggregate.ranges(spans, skips)
+        if sum(last - first + 1 for _, first, last in ranges) > FRAMES_MAX:
+            ranges = aggregate.ranges_of(spans)
+        frames = [held for log, first, last in ranges for held in state.held(log, first, last)]
+        rows = evidence.collect([held.record for held in frames], device, evidence.FIGURE_UNITS, b)
+        if rows.stream is None:
+            return None
+        counters = evidence.counters(rows.stream)
+        figures = interval.figures(rows.times, rows.columns, rows.stream.role, counters, a, b)
+        if not figures["rows"] and not figures["covered_ms"]:
+            return None
+        verdict, reasons = self._judge(state, ranges, figures)
+        if any(_within(skip, spans) for skip in skips):
+            reasons.append("hole")
+            verdict = quality.FLAGGED if verdict == quality.ACCEPTED else verdict
+        root = merkle.root([held.raw for held in frames])
+        return _Made(a, b, rows.stream, figures, ranges, root, verdict, reasons)
+
+    def _save(self, state: BoardState, stream: Stream, made: _Made, now_ms: int) -> None:
+        described = (made.stream.role, made.stream.profile, made.stream.rated_w)
+        texts = [msgspec.json.encode(part).decode() for part in (made.figures, made.ranges, made.reasons)]
+        row = (stream.id, made.a, made.b, *described, *texts[:2], made.root, made.verdict, texts[2], now_ms)
+        self._connection.execute(_INSERT, row)
+        self._tally.add("interval", made.verdict)
+        if made.verdict != quality.QUARANTINED and self._networks:
+            key = f"{state.key.hex()}/{stream.device}/{made.a}"
+            rest = (self._connection.last_insert_rowid(), state.id, now_ms)
+            self._connection.executemany(_INSERT_JOB, [(network, key, *rest) for network in self._networks])
+
+    def _judge(self, state: BoardState, ranges: list[list[int]], figures: dict[str, Any]) -> tuple[str, list[str]]:
+        """Return the verdict on an interval and its reasons: what its frames and its board were found to be."""
+        found: set[tuple[str, str]] = set()
+        if state.has_verdicts:
+            query = "SELECT level, reason FROM verdict WHERE board_id = ? AND log = ? AND seq BETWEEN ? AND ?"
+            for position in ranges:
+                found.update(ask(self._connection, query, (state.id, *position)))
+        if state.quarantined:
+            found.add((quality.QUARANTINED, "board_quarantined"))
+        if _largest(figures) > FIGURE_MAX:
+            found.add(quality.IMPOSSIBLE_VALUE)
+            _clip(figures)
+        levels = {level for level, _ in found}
+        worst = next((level for level in (quality.QUARANTINED, quality.FLAGGED) if level in levels), quality.ACCEPTED)
+        return worst, sorted({reason for _, reason in found})
+
+    def _skips(self, state: BoardState, spans: Sequence[Span]) -> list[Skip]:
+        """Return what lies between these spans and is no part of the evidence."""
+        found: list[Skip] = []
+        bounds = (state.id, spans[0].log, spans[-1].log)
+        if state.has_skips:
+            query = "SELECT log, first, last, declared_by FROM skip WHERE board_id = ? AND log BETWEEN ? AND ?"
+            found += [Skip(*row) for row in ask(self._connection, query, bounds)]
+        if state.has_foreign:
+            query = "SELECT log, seq, seq, NULL FROM descriptor WHERE board_id = ? AND log BETWEEN ? AND ? AND ours = 0"
+            found += [Skip(*row) for row in ask(self._connection, query, bounds)]
+        return found
+
+
+def _within(skip: Skip, spans: Sequence[Span]) -> bool:
+    """Tell whether frames between the first and the last span are missing."""
+    return (spans[0].log, spans[0].seq) < (skip.log, skip.first) < (spans[-1].log, spans[-1].seq)
+
+
+def _largest(figures: Any) -> int:
+    if isinstance(figures, dict):
+        return max(map(_largest, figures.values()), default=0)
+    return abs(int(figures))
+
+
+def _clip(figures: dict[str, Any]) -> None:
+    for key, value in figures.items():
+        if isinstance(value, dict):
+            _clip(value)
+        else:
+            figures[key] = max(-FIGURE_MAX, min(FIGURE_MAX, value))

@@ -1,0 +1,258 @@
+"""Frames into streams: each frame once, in the order of (log, seq), as far as nothing is missing."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import apsw
+import msgspec
+
+from wattness import quality
+from wattness.aggregate import Span, Window, runs
+from wattness.quality import Verdict
+from wattwire import cose, frame
+
+from .board import BoardState, Descriptor, Held, Log, Stream
+from .schema import ask
+from .tally import Tally
+
+STREAMS_MAX = 256  # per board
+
+
+class Fold:
+    """Moves boards along their logs; `closer` is told which streams may have intervals to close."""
+
+    def __init__(
+        self, connection: apsw.Connection, tally: Tally, gateway: bytes, length_ms: int, future_ms: int
+    ) -> None:
+        """`gateway` is the hash that streams records must name."""
+        self._connection = connection
+        self._tally = tally
+        self._gateway = gateway
+        self._length_ms = length_ms
+        self._future_ms = future_ms
+
+    def run(self, state: BoardState, now_ms: int) -> Iterator[Stream]:
+        """Take all frames that are next; yields a stream as long as its open interval can be closed."""
+        while (found := self._next(state)) is not None:
+            log, held = found
+            log.folded = held.record.seq
+            log.moved_ms = now_ms
+            log.since_ms = None
+            log.dirty = True
+            for stream in self._take(state, log, held):
+                while stream.window.closable():
+                    yield stream
+
+    def spans(self, state: BoardState, held: Held) -> Iterator[tuple[Stream, list[Span], int]]:
+        """Yield what each entry of a good rows frame adds to its stream, and how many rows were too late for it."""
+        record = held.record
+        descriptor = state.descriptor(record.log, record.body.streams_hash)
+        found = self.start(state, record)
+        if descriptor is None or not descriptor.ours or found is None:
+            return
+        start, dated_by = found
+        needs = (descriptor.seq,) if dated_by is None else (descriptor.seq, dated_by)
+        for entry in record.body.entries:
+            stream = state.streams.get(descriptor.devices[entry.stream]) if _fits(entry, descriptor) else None
+            if stream is not None:
+                parts, late = runs(entry, start, stream.window.last)
+                yield stream, [Span(record.log, record.seq, first, last, needs) for first, last in parts], late
+
+    def start(self, state: BoardState, record: Any) -> tuple[int, int | None] | None:
+        """Return (unix ms of a record's `up`, seq of the frame that dates it if another does); None when unknown."""
+        if record.unix is not None:
+            return record.unix, None
+        dated = state.dated(record.log, record.boot)
+        return None if dated is None else (dated[0] + record.up, dated[1])
+
+    def judge(self, state: BoardState, held: Held) -> list[Verdict]:
+        """Return what is wrong with the content of a rows frame whose time is known."""
+        record = held.record
+        descriptor = state.descriptor(record.log, record.body.streams_hash)
+        if descriptor is None:
+            return [quality.UNKNOWN_STREAMS]
+        if not descriptor.ours:
+            return [quality.OTHER_GATEWAY]
+        start = self.start(state, record)
+        if start is None:
+            return []
+        found = set()
+        for entry in record.body.entries:
+            if not _fits(entry, descriptor):
+                found.add(quality.UNKNOWN_STREAM)
+                continue
+            last = _last(entry, start[0])
+            if last > held.received_ms + self._future_ms:
+                found.add(quality.FUTURE_TIME)
+            if last - start[0] > quality.FRAME_MS_MAX:
+                found.add(quality.FRAME_TOO_LONG)
+            if quality.impossible(entry.columns, descriptor.limits[entry.stream]):
+                found.add(quality.IMPOSSIBLE_VALUE)
+        return list(found)
+
+    def peek(self, state: BoardState, held: Held) -> tuple[Descriptor, bytes]:
+        """Remember a streams record; returns it and its hash."""
+        record = held.record
+        digest = frame.prev_of(cose.parse(held.raw)[1])
+        descriptor = Descriptor(record.seq, record.body, ours=record.body.gateway == self._gateway)
+        state.keep((record.log, digest), descriptor)
+        return descriptor, digest
+
+    def replay(self, state: BoardState) -> None:
+        """Fill the windows of a board that was read from the database with the spans they had."""
+        if state.folding is None:
+            return
+        end = (state.folding, state.log(state.folding).folded)
+        starts = {stream.device: start for stream in state.streams.values() if (start := stream.start()) is not None}
+        for held in state.since(min(starts.values(), default=end), end):
+            position = (held.record.log, held.record.seq)
+            state.recent[position] = held
+            if held.record.kind == frame.KIND_ROWS and quality.advances(self.judge(state, held)):
+                for stream, spans, _ in self.spans(state, held):
+                    if starts.get(stream.device, end) <= position:
+                        for span in spans:
+                            stream.window.add(span)
+        state.read_boot(end)
+
+    def skip(self, state: BoardState, log: Log, last: int, declared_by: int | None) -> None:
+        """Pass over missing frames for good."""
+        query = "INSERT INTO skip (board_id, log, first, last, declared_by) VALUES (?, ?, ?, ?, ?)"
+        self._connection.execute(query, (state.id, log.log, log.folded + 1, last, declared_by))
+        state.has_skips = True
+        log.folded = last
+        log.since_ms = None
+        log.dirty = True
+
+    def _next(self, state: BoardState) -> tuple[Log, Held] | None:
+        """Return the next frame, passing over declared holes; None when there is none or one is missing."""
+        if state.folding is None:
+            state.folding = min((log.log for log in state.logs.values() if log.top), default=None)
+        if state.folding is None:
+            return None
+        log = state.log(state.folding)
+        while log.folded < log.top:
+            held = state.get(log.log, log.folded + 1)
+            if held is not None:
+                return log, held
+            hole = state.hole_at(log.log, log.folded + 1)
+            behind = state.next_seq(log.log, log.folded) or log.top
+            if hole is None:
+                self._block(state, log, log.log, behind)
+                return None
+            self.skip(state, log, min(hole[0], behind - 1), hole[1])
+        following = state.next_log(log.log)
+        if following is None:
+            return None
+        if state.end_of(log, following) > log.folded:
+            self._block(state, log, following, state.next_seq(following, 0) or 1)
+            return None
+        log.since_ms = None
+        log.dirty = True
+        state.folding = following
+        return self._next(state)
+
+    def _block(self, state: BoardState, log: Log, behind_log: int, behind_seq: int) -> None:
+        """Note since when something lies behind a hole."""
+        if log.since_ms is None:
+            held = state.get(behind_log, behind_seq)
+            if held is not None:
+                start = self.start(state, held.record)
+                log.since_ms = held.received_ms if start is None else start[0]
+                log.dirty = True
+
+    def _take(self, state: BoardState, log: Log, held: Held) -> Iterator[Stream]:
+        record = held.record
+        boot = (record.log, record.boot)
+        if boot != state.boot:
+            log.waiting = None  # the boot before never learnt the time
+            state.boot = boot
+            state.clock = None
+        if record.unix is not None:
+            offset = record.unix - record.up
+            if state.clock is None:
+                yield from self._date(state, log, record)
+            elif abs(offset - state.clock) > quality.CLOCK_STEP_MS:
+                self.mark(state, record, [quality.CLOCK_STEP])
+            state.clock = offset
+        if record.kind == frame.KIND_STREAMS:
+            self._describe(state, held)
+        elif record.kind == frame.KIND_ROWS:
+            if record.unix is None and state.dated(*boot) is None:
+                log.waiting = log.waiting or record.seq
+            else:
+                yield from self._rows(state, held)
+
+    def _date(self, state: BoardState, log: Log, record: Any) -> Iterator[Stream]:
+        """The first frame of a boot that knows the time dates those before it."""
+        boot = (record.log, record.boot)
+        if state.dated(*boot) is not None:
+            return
+        offset = record.unix - record.up
+        query = "INSERT INTO dating (board_id, log, boot, seq, offset_ms) VALUES (?, ?, ?, ?, ?)"
+        self._connection.execute(query, (state.id, *boot, record.seq, offset))
+        state.dating[boot] = (offset, record.seq)
+        waiting, log.waiting = log.waiting, None
+        if waiting is not None:
+            for held in state.between(log.log, waiting, record.seq - 1):
+                if held.record.kind == frame.KIND_ROWS and held.record.boot == record.boot:
+                    yield from self._rows(state, held)
+
+    def _describe(self, state: BoardState, held: Held) -> None:
+        """Take a streams record."""
+        record = held.record
+        descriptor, digest = self.peek(state, held)
+        query = "INSERT INTO descriptor (board_id, log, seq, hash, ours) VALUES (?, ?, ?, ?, ?)"
+        self._connection.execute(query, (state.id, record.log, record.seq, digest, descriptor.ours))
+        if not descriptor.ours:
+            state.has_foreign = True
+            return
+        for device, stream in zip(descriptor.devices, descriptor.streams, strict=True):
+            if device in state.streams or len(state.streams) < STREAMS_MAX:
+                self._know(state, device, stream)
+            else:
+                self.mark(state, record, [quality.TOO_MANY_STREAMS])
+
+    def _know(self, state: BoardState, device: str, stream: Any) -> None:
+        points = [[point.name, point.unit, point.exponent] for point in stream.points]
+        described = (stream.role, stream.profile, stream.unit, stream.rated_w, msgspec.json.encode(points).decode())
+        query = (
+            "INSERT INTO stream (board_id, device, role, profile, unit, rated_w, points) VALUES (?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (board_id, device) DO UPDATE SET role = excluded.role, profile = excluded.profile,"
+            " unit = excluded.unit, rated_w = excluded.rated_w, points = excluded.points RETURNING id"
+        )
+        stream_id = ask(self._connection, query, (state.id, device, *described))[0][0]
+        if device not in state.streams:
+            state.streams[device] = Stream(stream_id, device, Window(self._length_ms))
+
+    def _rows(self, state: BoardState, held: Held) -> Iterator[Stream]:
+        verdicts = self.judge(state, held)
+        if verdicts:
+            self.mark(state, held.record, verdicts)
+        if quality.advances(verdicts):
+            for stream, spans, late in self.spans(state, held):
+                if late:
+                    self._tally.add("rows", "left_out", late)
+                for span in spans:
+                    stream.window.add(span)
+                yield stream
+
+    def mark(self, state: BoardState, record: Any, verdicts: list[Verdict]) -> None:
+        """Keep what is wrong with a frame."""
+        state.has_verdicts = True
+        query = "INSERT OR IGNORE INTO verdict (board_id, log, seq, reason, level) VALUES (?, ?, ?, ?, ?)"
+        for verdict in verdicts:
+            self._connection.execute(query, (state.id, record.log, record.seq, verdict.reason, verdict.level))
+            self._tally.add("verdict", verdict.reason)
+
+
+def _fits(entry: Any, descriptor: Descriptor) -> bool:
+    """Tell whether an entry's columns are its stream's points."""
+    streams = descriptor.streams
+    return entry.stream < len(streams) and len(entry.columns) == len(streams[entry.stream].points)
+
+
+def _last(entry: Any, start: int) -> int:
+    """Return the time of an entry's last row."""
+    spacings: int = entry.dt * max(0, frame.row_count(entry) - 1) if type(entry.dt) is int else sum(entry.dt)
+    last: int = start + entry.start + spacings
+    return last

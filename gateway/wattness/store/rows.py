@@ -1,0 +1,82 @@
+"""Newest rows of a stream, read back from its frames."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import apsw
+
+from wattwire import evidence, frame
+
+from .board import read
+from .schema import ask
+
+FRAMES_MAX = 5000  # that one question may read
+
+
+def newest_values(  # noqa: PLR0913, PLR0917 — what is asked
+    connection: apsw.Connection, board_id: int, device: str, point: str, since_ms: int, limit: int
+) -> list[list[int | float | None]]:
+    """Return [unix ms, value in the point's unit] ascending: the newest `limit` rows that are not before `since_ms`."""
+    parts: list[tuple[list[int], list[int | None]]] = []
+    count = 0
+    for times, values in _newest_parts(connection, board_id, device, point):
+        if not times:
+            continue
+        if times[-1] < since_ms or count >= limit:
+            break
+        parts.append((times, values))
+        count += len(times)
+    found: list[list[int | float | None]] = []
+    last = since_ms - 1
+    for times, values in reversed(parts):
+        for time, value in zip(times, values, strict=True):
+            if time > last:
+                found.append([time, None if value is None else _decimal(value)])
+                last = time
+    return found[-limit:]
+
+
+def _newest_parts(
+    connection: apsw.Connection, board_id: int, device: str, point: str
+) -> Iterator[tuple[list[int], list[int | None]]]:
+    """Yield (times, milli-values) of each entry, the newest frame first."""
+    bodies: dict[tuple[int, bytes], Any] = {}
+    frames: Iterator[Any]
+    query = (
+        "SELECT frame.raw, dating.offset_ms FROM frame LEFT JOIN dating USING (board_id, log, boot)"
+        " WHERE board_id = ? ORDER BY frame.log DESC, frame.seq DESC LIMIT ?"
+    )
+    frames = connection.execute(query, (board_id, FRAMES_MAX))
+    for raw, offset in frames:
+        record = read(raw)
+        start = record.unix if record.unix is not None or offset is None else record.up + offset
+        if record.kind != frame.KIND_ROWS or start is None:
+            continue
+        key = (record.log, record.body.streams_hash)
+        if key not in bodies:
+            bodies[key] = _body(connection, board_id, *key)
+        yield from _parts(record, bodies[key], device, point, start)
+
+
+def _parts(record: Any, body: Any, device: str, point: str, start: int) -> Iterator[tuple[list[int], list[int | None]]]:
+    names = [] if body is None else evidence.devices(body)
+    for entry in reversed(record.body.entries):
+        if entry.stream >= len(names) or names[entry.stream] != device:
+            continue
+        stream = body.streams[entry.stream]
+        if len(entry.columns) == len(stream.points):
+            times, columns = evidence.entry_rows(entry, stream, start, {point})
+            yield times, columns.get(point, [None] * len(times))
+
+
+def _body(connection: apsw.Connection, board_id: int, log: int, streams_hash: bytes) -> Any:
+    query = (
+        "SELECT raw FROM frame JOIN descriptor USING (board_id, log, seq)"
+        " WHERE board_id = ? AND log = ? AND descriptor.hash = ? AND ours = 1"
+    )
+    rows = ask(connection, query, (board_id, log, streams_hash))
+    return read(rows[0][0]).body if rows else None
+
+
+def _decimal(milli: int) -> int | float:
+    return milli // 1000 if milli % 1000 == 0 else milli / 1000

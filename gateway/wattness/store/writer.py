@@ -1,0 +1,128 @@
+"""The one thread that writes: commands share transactions, and return when theirs is on the disk."""
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import apsw
+
+from wattness.errors import StoreError
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class _Command(NamedTuple):
+    run: Callable[[], Any]
+    weight: int
+    done: asyncio.Future[Any]
+
+
+class Writer:
+    """Runs commands in a thread of its own, many in one transaction, at most one transaction per window."""
+
+    def __init__(
+        self, connection: apsw.Connection, forget: Callable[[], None], window_ms: int, weight_max: int
+    ) -> None:
+        """`forget` drops everything remembered of the database, after a roll-back."""
+        self._connection = connection
+        self._forget = forget
+        self._window_s = window_ms / 1000
+        self._weight_max = weight_max
+        self._queue: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._closed = False
+        self.failing = False
+
+    def start(self) -> None:
+        """Begin to run commands."""
+        self._thread.start()
+
+    async def close(self) -> None:
+        """Commit what is queued and end the thread."""
+        self._closed = True
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    async def run(self, command: Callable[[], T], weight: int = 1) -> T:
+        """Run `command` in the writer's thread and return its result once it is durable. Raises StoreError."""
+        if self._closed:
+            raise StoreError("The store is closed.")
+        done: asyncio.Future[T] = self._loop.create_future()
+        self._queue.put(_Command(command, weight, done))
+        return await done
+
+    def _run(self) -> None:
+        open_for_more = True
+        while open_for_more:
+            group, open_for_more = self._gather()
+            if group:
+                began = time.monotonic()
+                results = self._commit(group)
+                self._loop.call_soon_threadsafe(_settle, group, results)
+                if open_for_more and self._queue.qsize() < self._weight_max:
+                    time.sleep(max(0.0, began + self._window_s - time.monotonic()))
+
+    def _gather(self) -> tuple[list[_Command], bool]:
+        """Wait for a command, and take what else has come by then."""
+        group: list[_Command] = []
+        weight = 0
+        while not group or (weight < self._weight_max and not self._queue.empty()):
+            command = self._queue.get()
+            if command is None:
+                return group, False
+            group.append(command)
+            weight += command.weight
+        return group, True
+
+    def _commit(self, group: list[_Command]) -> list[Any]:
+        """Return each command's result, or the exception it ends with."""
+        try:
+            results = self._transaction(group)
+        except apsw.Error as error:
+            self._roll_back()
+            self._report(error)
+            return [StoreError(f"The database did not take it: {error}")] * len(group)
+        except Exception as error:  # noqa: BLE001 — a supervisor: whatever it is belongs to one command, not to the thread
+            self._roll_back()
+            if len(group) == 1:
+                return [error]
+            return [self._commit([command])[0] for command in group]
+        if self.failing:
+            self.failing = False
+            log.warning("store recovered")
+        return results
+
+    def _transaction(self, group: list[_Command]) -> list[Any]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        results = [command.run() for command in group]
+        self._connection.execute("COMMIT")
+        return results
+
+    def _roll_back(self) -> None:
+        self._forget()
+        if self._connection.in_transaction:
+            try:
+                self._connection.execute("ROLLBACK")
+            except apsw.Error as error:
+                log.warning("store roll-back failed error=%s", error)
+
+    def _report(self, error: apsw.Error) -> None:
+        if not self.failing:
+            self.failing = True
+            log.error("store failed error=%s: nothing is acknowledged until it recovers", error)
+
+
+def _settle(group: list[_Command], results: list[Any]) -> None:
+    for command, result in zip(group, results, strict=True):
+        if command.done.done():
+            continue
+        if isinstance(result, Exception):
+            command.done.set_exception(result)
+        else:
+            command.done.set_result(result)
