@@ -8,6 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No test of ours depends on how fast the machine happens to be.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 FIRMWARE = Path(__file__).resolve().parents[1]
 ON_BOARD = Path(__file__).resolve().parent / "on_board"  # scripts and what they import
