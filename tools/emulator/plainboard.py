@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from wattwire import link, mqtt
 from wattwire.errors import WireError
@@ -17,13 +18,18 @@ KEEPALIVE_S = 30
 class PlainBoard:
     """Sends `frames` (of one log, from seq 1) oldest first and drops them only on a valid acknowledgement."""
 
-    def __init__(
-        self, kid: bytes, link_key: bytes, login: tuple[str, str], address: tuple[str, int], frames: Sequence[bytes]
-    ) -> None:
-        self.kid, self.link_key, self.login, self.address, self.frames = kid, link_key, login, address, frames
+    def __init__(self, enrolment: dict[str, Any], frames: Sequence[bytes], *, pace_s: float = 0.0) -> None:
+        """`enrolment` is what `board enrol --out` wrote; `pace_s` how long a frame takes to make, 0: all are there."""
+        mqtt_settings = enrolment["mqtt"]
+        self.kid, self.link_key = bytes.fromhex(mqtt_settings["user"]), bytes.fromhex(enrolment["link_key"])
+        self.login = (mqtt_settings["user"], mqtt_settings["password"])
+        self.address = (mqtt_settings["host"], mqtt_settings["port"])
+        self.frames = frames
+        self.pace_s = pace_s
         self.acked = 0  # frames that the gateway has on its disk
         self.sent = 0  # publishes, resends included
         self.connects = 0
+        self._started = time.monotonic()
         self._next = 0  # index of the next frame to publish
         self._packet_id = 0
         self._sent_at = 0.0
@@ -49,7 +55,7 @@ class PlainBoard:
             while self.acked < len(self.frames):
                 self._fill(writer)
                 with contextlib.suppress(TimeoutError):
-                    data = await asyncio.wait_for(reader.read(65536), 1.0)
+                    data = await asyncio.wait_for(reader.read(65536), self.pace_s or 1.0)
                     if not data:
                         return
                     for packet in packets.feed(data):
@@ -64,7 +70,8 @@ class PlainBoard:
 
     def _fill(self, writer: asyncio.StreamWriter) -> None:
         topic = link.topic(self.kid, "frame")
-        while self._next < min(self.acked + WINDOW, len(self.frames)):
+        made = int((time.monotonic() - self._started) / self.pace_s) if self.pace_s else len(self.frames)
+        while self._next < min(self.acked + WINDOW, len(self.frames), made):
             self._packet_id = self._packet_id % 0xFFFF + 1
             writer.write(mqtt.publish(topic, self.frames[self._next], self._packet_id))
             self._next += 1

@@ -1,0 +1,38 @@
+"""`python -m bench [ROW …]`: run the rows named, or all, and print one JSON object."""
+
+import argparse
+import asyncio
+import importlib
+import json
+import sys
+
+ROWS = {
+    "frame": "bytes per value of a minute's frame",
+    "intake": "verify, decode and commit from memory against bare verification",
+    "broker": "end to end through the broker against a bare loop",
+    "gateway": "start, memory and processor use of the whole gateway",
+    "bus": "use of the meter bus against its physical limit",
+    "heap": "a board's live heap while it meters for minutes",
+}
+
+
+def main() -> int:
+    """Run the rows and print their figures."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; all when none is named")
+    parser.add_argument("--quick", action="store_true", help="shorter runs: minutes become seconds, ratios get noisier")
+    options = parser.parse_args()
+    unknown = set(options.rows) - set(ROWS)
+    if unknown:
+        parser.error(f"there is no row {', '.join(sorted(unknown))}")
+    results = {}
+    for name in options.rows or ROWS:
+        print(f"bench: {name}: {ROWS[name]} …", file=sys.stderr, flush=True)
+        row = importlib.import_module(f"bench.{name}")
+        results[name] = asyncio.run(row.measure(quick=options.quick))
+    print(json.dumps(results, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""`make demo`: a recorded day from the meters to the paid report, on one machine."""

@@ -1,0 +1,132 @@
+"""The field of the demo: two sites with their meters, each metered by one emulated board."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from demo.home import Home
+from demo.processes import DemoError, run
+from emulator.board import Board
+from emulator.bus import Bus
+from emulator.clock import Clock
+from emulator.flash import read_log
+from emulator.line import Fault, FaultKind
+from emulator.meters import Meter, Sdm120, Sdm630, SunSpecInverter
+from emulator.site import HomeSite, PvSite
+
+PERIOD_MS = 15_000
+BAUD = 38_400
+SETTINGS = {
+    "frame_ms": 60_000,
+    "health_ms": 600_000,
+    "clock_step_ms": 60_000,  # one real second at 60×: what a scheduler's pause may cost is no step of the clock
+}
+
+
+@dataclass(frozen=True)
+class SitePlan:
+    """One site: its meters, and the streams that its board is told to meter."""
+
+    name: str
+    meters: list[Meter]
+    streams: list[dict[str, Any]]
+    baud: int = BAUD
+    settings: Mapping[str, int] = MappingProxyType(SETTINGS)  # the rest of the board's configuration
+
+
+def plans(clock: Clock, seed: int) -> list[SitePlan]:
+    """Return the two sites: the recorded roof at Golden, and the recorded home with a roof of its own."""
+    roof, home = PvSite(seed), HomeSite(seed)
+    return [
+        SitePlan(
+            "golden",
+            [Sdm120(1, roof.pv, clock.now_ms)],
+            [_stream("pv", "eastron_sdm120", 1, rated_w=7000)],
+        ),
+        SitePlan(
+            "home",
+            [Sdm630(1, home.grid, clock.now_ms), SunSpecInverter(2, home.pv, clock.now_ms)],
+            [_stream("grid", "eastron_sdm630", 1), _stream("pv", "sunspec", 2, rated_w=3000)],
+        ),
+    ]
+
+
+def _stream(role: str, profile: str, unit: int, **more: int) -> dict[str, Any]:
+    return {"role": role, "profile": profile, "unit": unit, "period_ms": PERIOD_MS, **more}
+
+
+class Site:
+    """One running site: bus, board, and what the gateway knows the board by."""
+
+    def __init__(self, plan: SitePlan, folder: Path, rate: int) -> None:
+        self.plan, self.folder, self.rate = plan, folder / plan.name, rate
+        self.bus = Bus(plan.meters, baud=plan.baud)
+        self.kid = ""
+        self._board: Board | None = None
+
+    @property
+    def board(self) -> Board:
+        """The board; raises RuntimeError before `start`."""
+        if self._board is None:
+            raise RuntimeError("the site was not started")
+        return self._board
+
+    async def start(self, home: Home) -> None:
+        """Switch on bus and board, make the key on the board, enrol it, and give it its configuration."""
+        self.folder.mkdir(parents=True)
+        await self.bus.start()
+        self._board = Board(self.folder, bus=self.bus.address, rate=self.rate)
+        await self.board.start()
+        made = json.loads(
+            (await self.mpremote("exec", "import wattboard.keys; wattboard.keys.make()")).splitlines()[-1]
+        )
+        secret = self.folder / "enrolment.json"
+        enrolment = await home.enrol(made["public_key"], self.plan.name, secret)
+        self.kid = enrolment["mqtt"]["user"]
+        config = enrolment | {
+            "wifi": {"ssid": "emulated"},
+            "bus": {"uart": 1, "baud": self.plan.baud, "tx": 17, "rx": 16},
+            "streams": self.plan.streams,
+            **self.plan.settings,
+        }
+        secret.write_text(json.dumps(config))
+        await self.mpremote("fs", "cp", str(secret), ":/config.json")
+        secret.unlink()
+        await self.board.reset()
+
+    async def stop(self) -> None:
+        """Switch everything off."""
+        if self._board:
+            await self._board.stop()
+        await self.bus.stop()
+
+    async def mpremote(self, *arguments: str) -> str:
+        """Talk to the board over its REPL with the real tool."""
+        command = [sys.executable, "-m", "mpremote", "connect", str(self.board.repl_path), "resume", *arguments]
+        return await run(command, f"mpremote {arguments[0]} on the board {self.plan.name!r}")
+
+    def unplug_meters(self) -> None:
+        """From now on no meter answers."""
+        for unit in self.bus.meters:
+            self.bus.fault(unit, Fault(FaultKind.SILENCE))
+
+    def made(self) -> dict[int, int]:
+        """Return the highest seq of each log on the flash of the board, which must be off."""
+        heads: dict[int, int] = {}
+        for log, seq in read_log(self.board.flash_image):
+            heads[log] = max(heads.get(log, 0), seq)
+        if not heads:
+            raise DemoError(f"The board {self.plan.name!r} has no frame on its flash; see {self.folder}/console.log.")
+        return heads
+
+
+async def start_all(sites: list[Site], home: Home) -> None:
+    """Start the sites side by side."""
+    async with asyncio.TaskGroup() as tasks:
+        for site in sites:
+            tasks.create_task(site.start(home))
