@@ -98,7 +98,7 @@ def test_refused(text):
     assert reason(cbor.decode, bytes.fromhex(text.replace(" ", ""))) == REFUSED[text]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(VALUES)
 def test_round_trip_and_agreement_with_cbor2(value):
     data = cbor.encode(value)
@@ -112,7 +112,7 @@ def test_order_of_keys_is_bytewise(value):
     assert cbor.encode(value) == cbor.head(5, len(keys)) + b"".join(key + b"\xf6" for key in sorted(keys))
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(st.binary(max_size=60) | VALUES.map(cbor.encode), st.integers(0, 5000))
 def test_any_bytes_give_a_value_or_a_wire_error(data, bit):
     mutated = bytearray(data)

@@ -37,7 +37,7 @@ def pyca_verifies(public65, message, signature):
     return True
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.binary(max_size=400), st.sampled_from([b"wattwire/1", b"wattnet/1", b"", b"x" * 30]))
 @example(bytes(23), cose.AAD)
 @example(bytes(24), cose.AAD)

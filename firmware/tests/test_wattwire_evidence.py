@@ -283,7 +283,7 @@ def read_off(at, steps, columns, names, exponents):
         yield at, dict(zip(names, milli, strict=True))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(boards(), st.integers(-1000, 600_000), st.integers(1, 900_000))
 def test_figures_are_what_the_clauses_say(case, start, length):
     records, rows, role, names = case

@@ -63,13 +63,13 @@ def cases(draw):
     return rows, draw(st.sampled_from(ROLES)), counters, a, max(b, a + 1)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(cases())
 def test_is_what_the_clauses_say(case):
     assert figures(*case) == reference(*case)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.integers(0, 40), min_size=2, max_size=60), st.integers(0, 30_000), st.integers(1, 60_000), st.booleans()
 )
@@ -93,7 +93,7 @@ def test_reference_agrees_with_the_rollover():
     assert found == case["figures"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(cases(), st.integers(1, 400_000))
 def test_neighbouring_intervals_add_up(case, offset):
     rows, role, counters, a, b = case

@@ -45,7 +45,7 @@ def pyca_verifies(public65, digest, signature):
     return True
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SECRETS, DIGESTS)
 @example(1, bytes(32))
 @example(2, b"\xff" * 32)
@@ -70,7 +70,7 @@ def test_known_answer_of_rfc_6979():
     assert p256.verify(public65, DIGEST, signature[:32] + as_bytes(high_s))  # low S is the envelope's rule
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SECRETS, DIGESTS, st.integers(0, 64 * 8 - 1), st.sampled_from(["none", "signature", "digest", "public"]))
 def test_verifies_like_pyca(secret, digest, bit, mutated):
     parts = {

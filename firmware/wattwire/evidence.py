@@ -177,10 +177,13 @@ class _Merged:
             self.columns[name] += columns[name] if name in columns else [None] * len(times)
 
     def _later(self, times):
-        last = self.times[-1] if self.times else None
+        """Return the indices of those rows that are later than every row before them."""
+        last = self.times[-1] if self.times else times[0] - 1
+        if times[0] > last and sorted(set(times)) == times:
+            return range(len(times))
         rows = []
         for row, time in enumerate(times):
-            if last is None or time > last:
+            if time > last:
                 rows.append(row)
                 last = time
         return rows

@@ -92,10 +92,12 @@ def row_count(entry) -> int:
 def times(entry, base: int = 0) -> list:
     """Return the time of each row in ms after `base`; with the default that is ms after the record's `up`."""
     at = base + entry.start
-    if type(entry.dt) is int:
-        return [at + entry.dt * row for row in range(row_count(entry))]
-    rows = [at] if row_count(entry) else []
-    for step in entry.dt:
+    dt = entry.dt
+    size = row_count(entry)
+    if type(dt) is int:
+        return list(range(at, at + dt * size, dt)) if dt else [at] * size
+    rows = [at] if size else []
+    for step in dt:
         at += step
         rows.append(at)
     return rows
