@@ -5,16 +5,17 @@ import json
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from demo.home import Home
 from demo.processes import DemoError
+from emulator.clock import Clock
 from emulator.fleet import FleetBoard
 from emulator.site import GOLDEN_START_MS
 from wattness.broker import Broker
-from wattness.clock import Clock
 from wattness.model import Login
 
 BOARDS = 24
@@ -74,7 +75,7 @@ async def _bare(folder: Path, frames: int) -> float:
 
 async def gateway_with_boards(folder: Path, count: int) -> tuple[Home, list[dict[str, Any]]]:
     """Make a gateway, not started, that reports to nobody, and enrol boards."""
-    home = Home(folder, Clock(Clock().real_ms_now(), GOLDEN_START_MS + LATER_MS, 1), paid=False)
+    home = Home(folder, Clock(time.time_ns() // 1_000_000, GOLDEN_START_MS + LATER_MS, 1), paid=False)
     await home.make_gateway()
     enrolments = [
         await home.enrol(FleetBoard(seed, bytes(32)).public_key.hex(), f"board {seed}", folder / f"{seed}.json")

@@ -9,10 +9,9 @@ from pathlib import Path
 
 from demo.field import Site, SitePlan
 from demo.home import Home
-from emulator.clock import Clock as SiteClock
+from emulator.clock import Clock
 from emulator.meters import Sdm120, Sdm630
 from emulator.site import HomeSite, PvSite
-from wattness.clock import Clock
 from wattwire import cose, frame
 
 HEAP_BYTES = 160 * 1024
@@ -22,7 +21,7 @@ SETTINGS = {"frame_ms": 10_000, "health_ms": 5_000, "clock_step_ms": 1000}
 async def measure(*, quick: bool) -> dict[str, float]:
     """Return the live heap after collection at the start and at the end, and its slope between."""
     seconds = 45 if quick else 300
-    now = SiteClock().now_ms
+    now = Clock().now_ms
     meters = [Sdm120(1, PvSite().pv, now), Sdm630(2, HomeSite().grid, now)]
     streams = [
         {"role": role, "profile": profile, "unit": unit, "period_ms": 1000}

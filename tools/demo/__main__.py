@@ -16,9 +16,9 @@ from demo import audit, progress
 from demo.field import Site, plans, start_all
 from demo.home import Home
 from demo.processes import DemoError
+from emulator.clock import Clock
 from emulator.errors import EmulatorError
 from emulator.site import GOLDEN_START_MS
-from wattness.clock import Clock
 
 RATE = 60
 ONCE_S = 66.0  # of metering: a little over an hour of civil time
@@ -95,8 +95,13 @@ def _fresh(folder: Path) -> Path:
 def _on_signals() -> "asyncio.Future[None]":
     loop = asyncio.get_running_loop()
     stopped: asyncio.Future[None] = loop.create_future()
+
+    def stop() -> None:
+        if not stopped.done():
+            stopped.set_result(None)
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, lambda: stopped.done() or stopped.set_result(None))
+        loop.add_signal_handler(number, stop)
     return stopped
 
 

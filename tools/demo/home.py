@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 
 from demo.processes import DemoError, Process, free_port, run
-from wattness.clock import Clock
+from emulator.clock import Clock
 
 READY_S = 30.0
 PAGE_PORT = 8080
