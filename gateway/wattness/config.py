@@ -12,6 +12,7 @@ from .errors import ConfigError
 
 HOME_DEFAULT = "~/.local/share/wattness"
 CONFIG_NAME = "gateway.toml"
+DATABASE_NAME = "wattness.db"
 
 
 class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

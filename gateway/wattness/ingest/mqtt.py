@@ -45,6 +45,7 @@ class MqttLink:
         self._random = random.Random(seed)  # noqa: S311 - jitter
         self._waiting: deque[tuple[Arrival, aiomqtt.Client | None, int]] = deque()
         self._arrived = asyncio.Event()
+        self._first_connection = asyncio.Event()
         self._client: aiomqtt.Client | None = None
 
     def __aiter__(self) -> AsyncIterator[Arrival]:
@@ -61,6 +62,15 @@ class MqttLink:
             _puback(client, mid)
         return arrival
 
+    async def wait_connected(self, timeout_s: float) -> bool:
+        """Wait until there is a connection; False when the time is over."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._first_connection.wait()
+        except TimeoutError:
+            return False
+        return True
+
     async def run(self) -> None:
         """Connect, and connect again whenever the connection ends, until cancelled."""
         attempt = 0
@@ -72,6 +82,7 @@ class MqttLink:
                     _heed_cancellation()
                     self.connected, self.error = True, ""
                     self.connects += 1
+                    self._first_connection.set()
                     attempt = 0
                     async for _ in client.messages:  # the inbox below keeps them all: this ends with the connection
                         pass

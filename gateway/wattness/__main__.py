@@ -1,0 +1,5 @@
+"""`python -m wattness` is `wattness`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,138 @@
+"""The gateway, put together: nothing else wires rooms to one another."""
+
+import asyncio
+import random
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from . import forward
+from .broker import Broker, external
+from .config import DATABASE_NAME, Config
+from .errors import WattnessError
+from .housekeeping import BoardsWatch, DropsWatch, HolesWatch, every, logins
+from .ingest.mqtt import MqttLink
+from .intake import Intake
+from .keys import open_signer
+from .lock import HomeLock
+from .model import Board, Endpoint
+from .networks import open_network
+from .post import Post, Resender
+from .signing import key_hash
+from .store.sqlite import Settings, open_store
+from .verify import Verifier
+from .web.answers import BrokerNow
+from .web.api import Sources
+from .web.server import serve
+
+TICK_S = 1.0
+HOLES_S = 5.0
+LINK_READY_S = 5.0
+
+
+async def run(config: Config, say: Callable[[str], None]) -> None:
+    """Run the gateway until SIGTERM or SIGINT; `say` gets one line when it is ready. Raises WattnessError."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with HomeLock(Path(config.home)):
+        try:
+            async with gateway(config) as ready:
+                say(ready)
+                await stop.wait()
+        except BaseExceptionGroup as group:
+            ours, others = group.split(WattnessError)
+            if others is not None or ours is None:
+                raise
+            raise _first(ours) from None
+
+
+@asynccontextmanager
+async def gateway(config: Config) -> AsyncIterator[str]:
+    """Start every part and keep it running; gives the line that says so."""
+    clock = config.make_clock()
+    signer = open_signer(config.key, Path(config.home))
+    gateway_hash = key_hash(signer.public_key)
+    names = tuple(network.name for network in config.network)
+    settings = Settings(gateway=gateway_hash, networks=names, interval=config.interval, clock=clock)
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(config.path(DATABASE_NAME), settings))
+        boards = await store.boards()
+        endpoint, broker = await _open_broker(stack, config, boards)
+        link = MqttLink(endpoint)
+        post = Post(link.publish, clock, boards)
+        verifier = Verifier(boards)
+        intake = Intake(store, verifier, post.acknowledge)
+        networks = [
+            (network, await stack.enter_async_context(open_network(network, signer, forward.sources(store))))
+            for network in config.network
+        ]
+        sources = Sources(
+            store=store,
+            clock=clock,
+            version=version("wattness"),
+            gateway=gateway_hash.hex(),
+            started_unix_ms=clock.now_ms(),
+            networks=config.network,
+            broker=lambda: _broker_now(link, broker),
+            states=link.states,
+        )
+        address, events = await stack.enter_async_context(serve(config.web.listen, sources))
+        tasks = await stack.enter_async_context(_tasks())
+        tasks(intake.run(), "intake")
+        tasks(_feed(link, intake), "feed")
+        tasks(link.run(), "link")
+        if broker is not None:
+            tasks(broker.supervise(), "broker")
+        for network, adapter in networks:
+            world = forward.World(clock, random.Random())  # noqa: S311 - jitter
+            tasks(forward.forward(adapter, store, network, world), f"forward-{network.name}")
+        tasks(events.run(), "events")
+        tasks(every(TICK_S, store.tick), "intervals")
+        tasks(every(TICK_S, BoardsWatch(store, verifier, post, broker).refresh), "boards")
+        tasks(every(HOLES_S, HolesWatch(store, Resender(post, store.next_counter)).look), "holes")
+        tasks(every(TICK_S, DropsWatch(store, link).save), "drops")
+        if broker is not None:
+            await link.wait_connected(LINK_READY_S)
+        yield f"ready page={address} boards={endpoint.host}:{endpoint.port} gateway={gateway_hash.hex()}"
+
+
+@asynccontextmanager
+async def _tasks() -> AsyncIterator[Callable[..., None]]:
+    """A task group whose tasks run for ever: leaving it cancels them, and one that fails ends it."""
+    async with asyncio.TaskGroup() as group:
+        running: list[asyncio.Task[None]] = []
+        yield lambda work, name: running.append(group.create_task(work, name=name))
+        for task in running:
+            task.cancel()
+
+
+async def _open_broker(stack: AsyncExitStack, config: Config, boards: list[Board]) -> tuple[Endpoint, Broker | None]:
+    if config.mqtt.url:
+        return external(config), None
+    broker = Broker(config.path("broker"), config.mqtt.listen, logins(boards))
+    await stack.enter_async_context(broker)
+    return broker.endpoint, broker
+
+
+async def _feed(link: MqttLink, intake: Intake) -> None:
+    async for arrival in link:
+        intake.offer(arrival)
+
+
+def _broker_now(link: MqttLink, broker: Broker | None) -> BrokerNow:
+    return BrokerNow(
+        own=broker is not None,
+        address=f"{link.endpoint.host}:{link.endpoint.port}",
+        connected=link.connected,
+        error=link.error,
+        connects=link.connects,
+        restarts=broker.restarts if broker else 0,
+    )
+
+
+def _first(group: BaseExceptionGroup[WattnessError]) -> WattnessError:
+    found = group.exceptions[0]
+    return _first(found) if isinstance(found, BaseExceptionGroup) else found

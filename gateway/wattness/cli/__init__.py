@@ -1,0 +1,64 @@
+"""The command line: every command is thin, imports what it needs when it runs, and fails with one sentence."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wattness.config import HOME_DEFAULT
+from wattness.errors import WattnessError
+
+from . import boards, decoding, exporting, operating, profiles
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="wattness",
+    help="The gateway between meters and reward networks.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+)
+app.command("init")(operating.init)
+app.command("run")(operating.run)
+app.command("status")(operating.status)
+app.add_typer(boards.app, name="board")
+app.add_typer(operating.key_app, name="key")
+app.add_typer(profiles.app, name="profile")
+app.add_typer(decoding.app, name="decode")
+app.command("export")(exporting.export)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - Typer's form of a callback
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("wattness"))
+        raise typer.Exit
+
+
+@app.callback()
+def _global(
+    context: typer.Context,
+    home: Annotated[
+        Path, typer.Option(envvar="WATTNESS_HOME", help="The gateway's home: configuration, key and data.")
+    ] = Path(HOME_DEFAULT),
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    context.obj = home.expanduser().absolute()
+
+
+def main() -> None:
+    """Run the command line; exit code 2 and one sentence when the operator must do something."""
+    try:
+        app()
+    except WattnessError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(2)
+    except BrokenPipeError:  # whoever read us has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,0 +1,72 @@
+"""`decode`: looks into recorded bytes with the code that the gateway itself uses."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+import typer
+
+from wattness.errors import ConfigError
+
+from .operating import echo_json
+
+app = typer.Typer(help="Look into recorded bytes.", no_args_is_help=True)
+
+DUMP_BYTES_MAX = 64 << 20
+
+
+@app.command()
+def frames(
+    file: Annotated[str, typer.Argument(help="A frame in hex per line; - is standard input.")],
+    key: Annotated[str, typer.Option(help="The board's public key: the 65-byte point in hex.")],
+) -> None:
+    """Verify frames and print one JSON object for each; exit 1 if any is refused."""
+    from wattness.decode import decode_frames, parse_public_key
+
+    refused = False
+    with opened(file) as stream:
+        for found in decode_frames(parse_public_key(key), stream):
+            refused |= not found["ok"]
+            echo_json(found)
+    if refused:
+        raise typer.Exit(1)
+
+
+@app.command()
+def registers(
+    profile: Annotated[str, typer.Argument(help="A profile's id or file, or `sunspec` to walk the models.")],
+    file: Annotated[str, typer.Argument(help='{"holding": {"40000": 21365}, "input": {}}; - is standard input.')],
+    rtu: Annotated[bool, typer.Option("--rtu", help="The file is a list of [request hex, answer hex].")] = False,
+) -> None:
+    """Print the points in a register dump, as JSON."""
+    from wattness.registers import decode_exchanges, decode_registers
+
+    with opened(file) as stream:
+        data = _json(stream, file)
+    echo_json(decode_exchanges(profile, data) if rtu else decode_registers(profile, data))
+
+
+def _json(stream: BinaryIO, file: str) -> Any:
+    text = stream.read(DUMP_BYTES_MAX + 1)
+    if len(text) > DUMP_BYTES_MAX:
+        raise ConfigError(f"{file} is longer than {DUMP_BYTES_MAX >> 20} MB.")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{file} is not JSON: {error}.") from None
+
+
+@contextmanager
+def opened(file: str) -> Iterator[BinaryIO]:
+    """Open a file to read, or standard input for `-`; raises ConfigError."""
+    if file == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        with Path(file).open("rb") as stream:
+            yield stream
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}.") from None

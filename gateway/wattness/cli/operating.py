@@ -1,0 +1,120 @@
+"""`init`, `run`, `status` and `key`: the gateway itself."""
+
+from typing import Annotated, Any
+
+import typer
+
+from wattness.errors import ConfigError
+
+key_app = typer.Typer(help="The gateway's own key.", no_args_is_help=True)
+
+CONFIG_TEXT = """\
+# The gateway's configuration. Everything is optional; what is commented out shows the default.
+
+# key = "file:gateway.key"            # made by `wattness key new`
+
+[mqtt]
+# The gateway runs a broker of its own for the boards. To let boards on your network reach it, listen on its address:
+# listen = "127.0.0.1:1883"
+# Or use another broker; a login that may read wattness/1/+/frame and …/state and write …/ack and …/cmd:
+# url = "mqtts://wattness@broker.example"
+# password_file = "mqtt.password"     # mode 0600
+# ca_file = "ca.pem"                  # for a certificate of your own
+
+[web]
+# listen = "127.0.0.1:8080"           # the page has no log-in yet: keep it local
+
+[interval]
+# length_s = 300
+# final_after_h = 24                  # so long a gap is waited for
+# future_s = 120                      # rows dated further ahead are quarantined
+
+# [[network]]                         # one for each reward network
+# name = "wattnet"
+# kind = "wattnet"
+# url = "http://127.0.0.1:9000"
+"""
+
+
+def init(context: typer.Context) -> None:
+    """Make the gateway's home and its configuration; never overwrites one."""
+    from pathlib import Path
+
+    from wattness.config import CONFIG_NAME
+
+    file = Path(context.obj) / CONFIG_NAME
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with file.open("x") as stream:
+            stream.write(CONFIG_TEXT)
+    except FileExistsError:
+        raise ConfigError(f"{file} exists already; edit it, or choose another --home.") from None
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be made: {error.strerror}.") from None
+    typer.echo(f"{file} is made. Next: `wattness key new`, then `wattness run`.")
+
+
+def run(
+    context: typer.Context,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens, to standard error.")] = False,
+) -> None:
+    """Run the gateway until it is stopped."""
+    import asyncio
+    import logging
+
+    from wattness.app import run as run_gateway
+    from wattness.config import load
+
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    config = load(context.obj)
+    asyncio.run(run_gateway(config, lambda line: print(line, flush=True)))  # noqa: T201 - at once, even into a pipe
+
+
+def status(
+    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False
+) -> None:
+    """Show boards, networks and counters, whether the gateway runs or not."""
+    from wattness.config import load
+
+    from .statustable import collect, show
+
+    found = collect(load(context.obj))
+    if as_json:
+        echo_json(found)
+    else:
+        show(found)
+
+
+@key_app.command("new")
+def key_new(context: typer.Context) -> None:
+    """Make the gateway's key; never overwrites one."""
+    from wattness.config import load
+    from wattness.keys import new_key
+
+    config = load(context.obj)
+    _show_key(new_key(config.key, context.obj).public_key)
+
+
+@key_app.command("show")
+def key_show(context: typer.Context) -> None:
+    """Show the gateway's public key and what boards and networks know it by."""
+    from wattness.config import load
+    from wattness.keys import open_signer
+
+    config = load(context.obj)
+    _show_key(open_signer(config.key, context.obj).public_key)
+
+
+def _show_key(public_key: bytes) -> None:
+    from wattness.signing import key_hash
+
+    echo_json({"public_key": public_key.hex(), "gateway": key_hash(public_key).hex()})
+
+
+def echo_json(value: Any) -> None:
+    """Print a value as one line of JSON."""
+    import json
+
+    typer.echo(json.dumps(value, ensure_ascii=False))

@@ -1,0 +1,43 @@
+"""`profile`: what the gateway knows of devices."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .operating import echo_json
+
+app = typer.Typer(help="Device profiles.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_profiles(as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False) -> None:
+    """List the profiles that come with the gateway."""
+    from wattness.profiles import bundled_profile, profile_ids
+
+    found = [(name, bundled_profile(name).title) for name in profile_ids()]
+    if as_json:
+        echo_json([{"id": name, "title": title} for name, title in found])
+        return
+    for name, title in found:
+        typer.echo(f"{name:<24}  {title}")
+
+
+@app.command()
+def check(
+    files: Annotated[list[Path] | None, typer.Argument(help="Profiles; otherwise our own.")] = None,
+) -> None:
+    """Check profiles against the schema and against the frames recorded beside them; exit 1 if one is wrong."""
+    from wattness.profile_check import check_profile
+    from wattness.profiles import profile_ids, profiles_dir
+
+    paths = files or [profiles_dir() / f"{name}.json" for name in profile_ids()]
+    wrong = 0
+    for path in paths:
+        problems = check_profile(path)
+        wrong += bool(problems)
+        for problem in problems:
+            typer.echo(f"{path.name}: {problem}", err=True)
+    typer.echo(f"{len(paths) - wrong} of {len(paths)} profiles are in order.")
+    if wrong:
+        raise typer.Exit(1)
