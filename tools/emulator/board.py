@@ -5,8 +5,10 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from typing import Self
 
 from emulator.console import Console
 from emulator.errors import EmulatorError
@@ -17,6 +19,7 @@ from emulator.vm import Vm
 RAW_BANNER, FRIENDLY_BANNER = b"raw REPL; CTRL-B to exit", b'Type "help()"'
 RAW_REPL_S = 5.0
 BOOT_S = 20.0
+HEAP = "256k"  # words are twice as wide as on the chip: about what 128 KB are there, less than it has with Wi-Fi up
 
 
 class Cause(IntEnum):
@@ -29,25 +32,22 @@ class Cause(IntEnum):
     SOFT = 5
 
 
+@dataclass(eq=False)
 class Board:
-    """A board that lives in `folder` (flash.img, nvs.json, console.log); use it as `async with` or start and stop it."""
+    """A board that lives in `folder` (flash.img, nvs.json, console.log); `async with` starts and stops it."""
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        bus: tuple[str, int] | None = None,
-        rate: int = 1,
-        heap: str = "160k",
-        repl: Path | None = None,
-        wrap_in_ms: int | None = None,
-        files: Callable[[], dict[str, bytes]] = board_files,
-    ) -> None:
-        self.folder = folder.resolve()
-        self.bus, self.rate, self.heap, self.wrap_in_ms = bus, rate, heap, wrap_in_ms
+    folder: Path
+    bus: tuple[str, int] | None = None
+    rate: int = 1
+    heap: str = HEAP
+    repl: Path | None = None  # a link to the serial port, made at start
+    wrap_in_ms: int | None = None  # how soon after each start `ticks_ms` wraps
+    files: Callable[[], dict[str, bytes]] = board_files  # what is on a new board's flash
+    cut: tuple[int, str] | None = None  # power cut at the n-th flash operation of the next start, and its tear
+
+    def __post_init__(self) -> None:
+        self.folder = self.folder.resolve()
         self.causes: list[Cause] = []  # one for each start so far
-        self.cut: tuple[int, str] | None = None  # power cut at the n-th flash operation of the next start, and its tear
-        self._link, self._files = repl, files
         self._console: Console | None = None
         self._repl: ReplPort | None = None
         self._server: asyncio.Server | None = None
@@ -55,8 +55,7 @@ class Board:
         self._life: asyncio.Task[None] | None = None
         self._ending: asyncio.Future[Cause | None] | None = None
         self._watchdog: asyncio.TimerHandle | None = None
-        self._watchdog_s = 0.0
-        self._sleep_s = 0.0
+        self._watchdog_s = self._sleep_s = 0.0
         self._rtc_start_ns = self._rtc_moved_ns = 0
         self._raw = self._muted = False
         self._recent = b""
@@ -86,7 +85,7 @@ class Board:
         """The VM's process id, or None while the power is off."""
         return self._vm.pid if self._vm else None
 
-    async def __aenter__(self) -> "Board":
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 
@@ -97,16 +96,16 @@ class Board:
         """Put files on the flash of a board that is off, as a factory would; a first call makes the flash."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self.flash_image.exists():
-            make_image(self.flash_image, self._files())
+            make_image(self.flash_image, self.files())
         write_files(self.flash_image, files)
 
     async def start(self) -> None:
         """Open the ports and switch the power on; returns when the chip is up."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self.flash_image.exists():
-            make_image(self.flash_image, self._files())
+            make_image(self.flash_image, self.files())
         self._console = self._console or Console(self.folder / "console.log")
-        self._repl = self._repl or ReplPort(self._typed, self._link)
+        self._repl = self._repl or ReplPort(self._typed, self.repl)
         self._server = self._server or await asyncio.start_server(self._control, "127.0.0.1", 0)
         await self.power_on()
 

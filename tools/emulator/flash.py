@@ -1,15 +1,19 @@
 """The board's flash image on the host: made as `mpremote fs cp` would leave a board, and read back."""
 
 import os
+import struct
 from collections.abc import Iterator
 from pathlib import Path
+from zlib import crc32
 
 from littlefs import LittleFS
 from littlefs.context import UserContext
+from littlefs.errors import LittleFSError
 
 BLOCK_BYTES = 4096
 BLOCKS = 512  # the `vfs` partition of the stock ESP32_GENERIC image: 2 MB
 FIRMWARE = Path(__file__).parents[2] / "firmware"
+HEAD_BYTES = 6  # before each frame in a segment: size (2), CRC-32 (4)
 PACKAGES = ("wattwire", "wattboard")
 
 
@@ -26,11 +30,29 @@ def board_files(firmware: Path = FIRMWARE) -> dict[str, bytes]:
     return files
 
 
+def read_log(image: Path) -> dict[tuple[int, int], bytes]:
+    """Every frame kept in the board's log, by (log, seq), straight from the flash of a board that is off."""
+    frames: dict[tuple[int, int], bytes] = {}
+    for path, data in sorted(read_files(image, "/log").items()):
+        folder, _, name = path.rpartition("/")
+        if not name.endswith(".seg"):
+            continue
+        log, seq, at = int(folder.rpartition("/")[2]), int(name[:8], 16), 0
+        while at + HEAD_BYTES <= len(data):
+            size, check = struct.unpack_from(">HI", data, at)
+            frame = data[at + HEAD_BYTES : at + HEAD_BYTES + size]
+            at += HEAD_BYTES + size
+            if len(frame) == size and crc32(frame) == check:
+                frames[log, seq] = frame
+            seq += 1
+    return frames
+
+
 def _filesystem(image: bytearray) -> LittleFS:
-    # The sizes are those that MicroPython's VfsLfs2 takes; the version is the one it can write.
+    # The sizes are those that MicroPython's VfsLfs2 takes.
     return LittleFS(
         context=UserContext(buffer=image), mount=False, block_size=BLOCK_BYTES, block_count=len(image) // BLOCK_BYTES,
-        read_size=32, prog_size=32, cache_size=128, lookahead_size=32, disk_version=0x0002_0000,
+        read_size=32, prog_size=32, cache_size=128, lookahead_size=32
     )  # fmt: skip
 
 
@@ -59,7 +81,7 @@ def read_files(path: Path, top: str = "/") -> dict[str, bytes]:
     system.mount()
     try:
         names = list(_walk(system, top))
-    except FileNotFoundError:
+    except LittleFSError:
         return {}
     found = {}
     for name in names:

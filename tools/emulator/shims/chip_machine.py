@@ -75,9 +75,9 @@ class RTC:
         supervisor.tell("rtc", moved)
 
     def datetime(self, date=None):
-        """Read it, or set it with `date`."""
+        """Read it, or set it with `date`; returns what it shows."""
         if date is not None:
-            return self.init(date)
+            self.init(date)
         now = chip_time.gmtime()
         return now[:3] + (now[6],) + now[3:6] + (chip_time.time_ns() // 1000 % 1_000_000,)
 

@@ -1,11 +1,11 @@
 """The chip's `time`: `time` and `time_ns` run RATE times as fast from boot on; ticks and sleeps stay real."""
 
 import time as _real
-from time import clock, sleep, sleep_ms, sleep_us, ticks_cpu, ticks_us  # noqa: F401  (the chip's names, as they are)
+from time import sleep, sleep_ms, sleep_us  # noqa: F401  (the chip's names, as they are)
 
 RATE = 1
 EPOCH_UNIX_S = 946_684_800  # the ESP32 port counts from 2000-01-01
-PERIOD = 1 << 30  # ticks_ms wraps here on the chip; on the unix VM it would never
+PERIOD = 1 << 30  # all ticks wrap here on the chip; on the unix VM they never would
 _base_ns = 0
 _start_us = _real.ticks_us()
 _ticks_offset = 0
@@ -59,6 +59,14 @@ def mktime(date):
 def ticks_ms():
     """Real milliseconds, wrapping at 2^30."""
     return (_real.ticks_ms() + _ticks_offset) & (PERIOD - 1)
+
+
+def ticks_us():
+    """Real microseconds, wrapping at 2^30, which is every 18 minutes."""
+    return (_real.ticks_us() - _start_us) & (PERIOD - 1)
+
+
+ticks_cpu = ticks_us
 
 
 def ticks_add(ticks, delta):
