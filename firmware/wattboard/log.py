@@ -15,7 +15,8 @@ from wattwire.errors import WireError
 ACKED_FILE = "acked"
 ACKED_EVERY = 16  # acknowledgements; a stale cursor costs a few frames sent again
 HOLES_MAX = 16
-SEGMENT_BYTES = 32768
+SEGMENTS = 24  # so many at most, roughly: the room that one of them gives back when it is dropped
+SEGMENT_BYTES_MIN = 16384
 
 Head = namedtuple("Head", ("kind", "log", "seq", "boot", "up"))
 
@@ -65,11 +66,11 @@ def _uint(data, at):
 class Log:
     """One log of the board. `last` and `prev` are what the next frame continues; `acked` is the cursor."""
 
-    def __init__(self, root, number, limit_bytes, segment_bytes=SEGMENT_BYTES):
+    def __init__(self, root, number, limit_bytes, segment_bytes=None):
         self.folder = "%s/%d" % (root, number)
         self.number = number
         self.limit_bytes = limit_bytes
-        self.segment_bytes = segment_bytes
+        self.segment_bytes = segment_bytes or max(SEGMENT_BYTES_MIN, limit_bytes // SEGMENTS)
         self.segments = []
         self.last = 0
         self.prev = bytes(frame.HASH_SIZE)

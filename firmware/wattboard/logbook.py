@@ -14,7 +14,7 @@ class Logbook:
         self.root = root
         self.state = state
         self.limit_bytes = limit_bytes
-        self._confirmed = False
+        self._confirmed = NO_LOG
 
     def open(self, gateway):
         """Return (log, previous): a new log has no frame yet, and `previous` is what its field 16 must say."""
@@ -33,12 +33,12 @@ class Logbook:
 
     def confirm(self, log, gateway):
         """Make `log`, whose first frame is on flash, the current one; the old log is dropped: it was another's."""
-        if self._confirmed:
+        if self._confirmed == log.number:
             return
         if self.state.log() != log.number or self.state.gateway() != gateway:
             self.state.set_log(log.number, gateway)
         self._remove_all_but(log.number)
-        self._confirmed = True
+        self._confirmed = log.number
 
     def _remove_all_but(self, number):
         try:

@@ -28,12 +28,18 @@ class Segment:
     """The frames `first` to `last` (first − 1 while it is empty) in one file of `size` bytes."""
 
     def __init__(self, folder, first, last, size):
-        self.path = folder + "/" + file_name(first)
         self.first = first
         self.last = last
         self.size = size
         self.closed = False  # nothing may be appended any more
-        self._next = (first, 0)  # where the next frame in order stands: (number, offset)
+        self._folder = folder
+        self._next = first  # the next frame in order, and where it stands
+        self._offset = 0
+
+    @property
+    def path(self):
+        """The file's path; made when needed, for a log has many segments."""
+        return self._folder + "/" + file_name(self.first)
 
     def append(self, frame):
         """Write a frame; when this returns it is on flash. OSError if there is no room: then nothing was written."""
@@ -53,12 +59,12 @@ class Segment:
         except OSError:
             return None
         if after:
-            self._next = (seq + 1, after)
+            self._next, self._offset = seq + 1, after
         return frame
 
     def _read(self, file, seq):
         """Return (frame or None, the offset behind it or 0)."""
-        at, offset = self._next
+        at, offset = self._next, self._offset
         if at > seq:
             at, offset = self.first, 0
         while True:
@@ -94,13 +100,13 @@ class Segment:
                         self.closed = True
                         break
                     seq += 1
-                    self._next = (seq, end)
+                    self._next, self._offset = seq, end
                     frame, end = self._read(file, seq)
                     whole = end > 0
         except OSError:
             whole = False
         self.last = seq
-        self._next = (self.first, 0)
+        self._next, self._offset = self.first, 0
         return frame if whole else None
 
     def file_size(self):
