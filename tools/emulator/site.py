@@ -162,8 +162,8 @@ def _home_curves(seed: int) -> tuple[Curve, Curve, Curve]:
 def _around(mean_mw: int, spread: float, draw: random.Random, count: int = 30) -> list[int]:
     """`count` powers around `mean_mw` whose mean is exactly that."""
     weights = [math.exp(draw.gauss(0, spread)) for _ in range(count)]
-    total = mean_mw * count
-    powers = [int(total * weight / sum(weights)) for weight in weights]
+    total, whole = mean_mw * count, sum(weights)
+    powers = [int(total * weight / whole) for weight in weights]
     for index in range(total - sum(powers)):  # what flooring left over, 1 mW each
         powers[index % count] += 1
     return powers

@@ -98,9 +98,9 @@ class Pin:
 
     def value(self, level=None):
         """Read the level, or set it."""
-        if level is None:
-            return self._level
-        self._level = 1 if level else 0
+        if level is not None:
+            self._level = 1 if level else 0
+        return self._level
 
     __call__ = value
 
