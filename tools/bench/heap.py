@@ -29,7 +29,7 @@ async def measure(*, quick: bool) -> dict[str, float]:
     ]
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder), Clock())
-        site = Site(SitePlan("soak", meters, streams, settings=SETTINGS), Path(folder), 1)
+        site = Site(SitePlan("soak", meters, streams, heap="160k", settings=SETTINGS), Path(folder), 1)
         try:
             await home.start()
             await site.start(home)

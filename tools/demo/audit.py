@@ -54,7 +54,8 @@ async def settle(home: Home, sites: list[Site]) -> Outcome:
 
 
 async def _heads(home: Home) -> dict[str, dict[int, int]]:
-    return {board["kid"]: {board["log"]["log"]: board["log"]["head"]} for board in await home.get("boards")}
+    boards = await home.get("boards")
+    return {board["kid"]: {board["log"]["log"]: board["log"]["head"]} for board in boards if board["log"]}
 
 
 async def _quiet(home: Home) -> None:
@@ -70,7 +71,7 @@ async def _quiet(home: Home) -> None:
 async def _bring_home(home: Home, sites: list[Site], made: dict[str, dict[int, int]]) -> None:
     """A board that was cut between sealing and delivering gets the power back until its flash and the gateway agree."""
     for site in sites:
-        while made[site.kid] != (await _heads(home))[site.kid]:
+        while made[site.kid] != (await _heads(home)).get(site.kid):
             await site.board.power_on()
             await _quiet(home)
             await site.board.power_cut()

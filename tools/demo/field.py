@@ -4,9 +4,8 @@ import asyncio
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from demo.home import Home
@@ -36,7 +35,8 @@ class SitePlan:
     meters: list[Meter]
     streams: list[dict[str, Any]]
     baud: int = BAUD
-    settings: Mapping[str, int] = MappingProxyType(SETTINGS)  # the rest of the board's configuration
+    heap: str = "320k"  # what a chip has, twice: the VM's objects are 64 bits wide
+    settings: Mapping[str, int] = field(default_factory=lambda: SETTINGS)  # the rest of the board's configuration
 
 
 def plans(clock: Clock, seed: int) -> list[SitePlan]:
@@ -80,7 +80,7 @@ class Site:
         """Switch on bus and board, make the key on the board, enrol it, and give it its configuration."""
         self.folder.mkdir(parents=True)
         await self.bus.start()
-        self._board = Board(self.folder, bus=self.bus.address, rate=self.rate)
+        self._board = Board(self.folder, bus=self.bus.address, rate=self.rate, heap=self.plan.heap)
         await self.board.start()
         made = json.loads(
             (await self.mpremote("exec", "import wattboard.keys; wattboard.keys.make()")).splitlines()[-1]

@@ -27,7 +27,7 @@ async def show(home: Home, console: Console, seconds: float | None) -> None:
             if console.is_terminal:
                 live.update(_draw(home, view, left), refresh=True)
             elif turn % LINE_EVERY == 0:
-                console.print(_line(view, left))
+                console.print(_line(view, left), soft_wrap=True)
             turn += 1
             await asyncio.sleep(REFRESH_S)
 
