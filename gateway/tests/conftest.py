@@ -130,3 +130,16 @@ def mosquitto(tmp_path):
 def port():
     """A port that nobody uses."""
     return free_port()
+
+
+@pytest.fixture
+def free_ports():
+    """Give as many different ports that nobody uses as are asked for."""
+
+    def give(count):
+        ports: set[int] = set()
+        while len(ports) < count:
+            ports.add(free_port())
+        return sorted(ports)
+
+    return give
