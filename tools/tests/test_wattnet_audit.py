@@ -111,11 +111,18 @@ def test_chain_must_hold():
     assert judge(made.report(START, START + 300_000), made.frames, made) == "broken_chain"
 
 
+def test_the_boards_own_time_must_rise():
+    made = board(until=120_000)
+    made.append(frame.KIND_HEALTH, frame.Health({}), START + 5_000)
+    made.run(START + 360_000)
+    assert judge(made.report(START, START + 300_000), made.frames, made) == "equivocation"
+
+
 def test_a_declared_hole_is_no_missing_frame():
     made = board(until=120_000)
     seq = made.records[-1].seq
     at = made.next_ms + 60_000
-    made.append(frame.KIND_HEALTH, frame.Health({}), at, lost=(seq + 1, seq + 4))
+    made.append(frame.KIND_HEALTH, frame.Health({}), at - 1, lost=(seq + 1, seq + 4))
     made.next_ms = at
     made.run(START + 360_000)
     report = made.report(START, START + 300_000)
@@ -144,9 +151,7 @@ def test_two_logs_join_by_the_word_of_the_second():
     second = SimulatedBoard(2, GATEWAY.hash, first.next_ms, log=2)
     previous = (first.records[-1].seq, first.prev)
     body = second.records[0].body._replace(previous=previous)
-    second.frames, second.records, second.prev = [], [], bytes(16)
-    second.append(frame.KIND_STREAMS, body, second.start_ms)
-    second.streams_hash = second.prev
+    second.open(body)
     second.run(START + 360_000)
     frames = first.frames + second.frames
     assert judge(first.report(START, START + 300_000, frames), frames, first) == "passed"

@@ -77,6 +77,8 @@ def _check_sequence(report: Report, shown: list[Shown]) -> None:
     for before, one in pairwise(shown):
         if _follows(before, one) and one.record.prev != frame.prev_of(before.payload):
             raise AuditError("broken_chain", f"log {one.record.log} seq {one.record.seq}")
+        if (before.record.boot, before.record.up) >= (one.record.boot, one.record.up):
+            raise AuditError("equivocation", f"the board's own time does not rise to log {one.record.log}")
 
 
 def _holes(shown: list[Shown]) -> list[tuple[int, int, int]]:

@@ -1,5 +1,6 @@
 """What every request passes first: errors become JSON, and nobody gets more than their share."""
 
+import asyncio
 import json
 import logging
 from collections import OrderedDict
@@ -12,6 +13,7 @@ from .refusal import RefusalError
 
 REPORT_BYTES_MAX = 8_192
 PROOF_BYTES_MAX = 8 * 1024 * 1024
+UPLOAD_TIMEOUT_S = 60
 BUCKETS_MAX = 10_000
 CLIENT_FACTOR = 4  # an address may carry several gateways
 
@@ -49,12 +51,16 @@ def answer(value: Any, status: int = 200) -> web.Response:
 
 
 async def read_body(request: web.Request, limit: int) -> bytes:
-    """Return the body; raises RefusalError when it is longer than `limit`."""
+    """Return the body; raises RefusalError when it is longer than `limit` or takes too long to arrive."""
     body = bytearray()
-    async for chunk in request.content.iter_chunked(65_536):
-        body += chunk
-        if len(body) > limit:
-            raise RefusalError(413, "too_long", f"at most {limit} bytes")
+    try:
+        async with asyncio.timeout(UPLOAD_TIMEOUT_S):
+            async for chunk in request.content.iter_chunked(65_536):
+                body += chunk
+                if len(body) > limit:
+                    raise RefusalError(413, "too_long", f"at most {limit} bytes")
+    except TimeoutError:
+        raise RefusalError(408, "too_slow", f"a body must arrive within {UPLOAD_TIMEOUT_S} s") from None
     return bytes(body)
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import apsw
 from aiohttp import web
 
 from . import books
@@ -40,8 +41,11 @@ def settle_once(ledger: Ledger, settings: Settings) -> list[int]:
 async def settle(ledger: Ledger, settings: Settings) -> None:
     """Settle, again and again, until cancelled."""
     while True:
-        for number in settle_once(ledger, settings):
-            LOG.info("settled epoch=%d", number)
+        try:
+            for number in settle_once(ledger, settings):
+                LOG.info("settled epoch=%d", number)
+        except apsw.Error:
+            LOG.exception("settlement failed, it is tried again")
         await asyncio.sleep(settings.settle_every_s)
 
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from wattwire import cbor, cose, evidence, frame, merkle, p256
 
 _ES256 = ec.ECDSA(SHA256(), deterministic_signing=True)
+BOOT_MS = 1000  # from boot to the first rows
 POINTS = (frame.Point("power", "W", 0, None), frame.Point("energy_export", "Wh", 0, None))
 
 
@@ -36,22 +37,27 @@ class SimulatedBoard(SimulatedKey):
     """Appends records to one log, one stream of pv, and keeps the frames."""
 
     def __init__(self, seed: int, gateway: bytes, start_ms: int, *, log: int = 1) -> None:
-        """`gateway` is the hash of the gateway's public key; the board boots at unix `start_ms`."""
+        """`gateway` is the hash of the gateway's public key; rows begin at unix `start_ms`; each log is a boot."""
         super().__init__(seed)
         self.log, self.start_ms = log, start_ms
         self.frames: list[bytes] = []
         self.records: list[Any] = []
-        self.prev = bytes(frame.HASH_SIZE)
         self.next_ms = start_ms
         stream = frame.Stream("pv", "eastron_sdm120", bytes(16), 1, POINTS, None, 6000, False)
-        self.append(frame.KIND_STREAMS, frame.Streams((stream,), {"model": "simulated"}, gateway, None), start_ms)
+        self.open(frame.Streams((stream,), {"model": "simulated"}, gateway, None))
+
+    def open(self, body: Any) -> None:
+        """Begin the log with this streams record, a second before the first rows."""
+        self.frames, self.records, self.prev = [], [], bytes(frame.HASH_SIZE)
+        self.append(frame.KIND_STREAMS, body, self.start_ms - BOOT_MS)
         self.streams_hash = self.prev
 
     def append(self, kind: int, body: Any, unix_ms: int, lost: tuple[int, int] | None = None) -> bytes:
         """Seal the next record; `lost` declares seqs that never come."""
         seq = len(self.records) + 1 if not self.records else self.records[-1].seq + 1
         seq = lost[1] + 1 if lost else seq
-        record = frame.Record(kind, self.log, seq, self.prev, 1, unix_ms - self.start_ms, unix_ms, lost, body, {})
+        up = unix_ms - self.start_ms + BOOT_MS
+        record = frame.Record(kind, self.log, seq, self.prev, self.log, up, unix_ms, lost, body, {})
         payload = frame.encode(record)
         self.prev = frame.prev_of(payload)
         self.records.append(record)
