@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from wattboard.log import ACKED_EVERY, Log, LogBroken, LogFull, peek
+
+from wattboard.log import ACKED_EVERY, Log, LogBrokenError, LogFullError, peek
 from wattboard.logbook import Logbook
 from wattboard.segment import HEAD_SIZE
 from wattboard.state import State
 from wattboard.window import FRESH_MS, RESEND_MS, WINDOW, Window
-
 from wattwire import cose, frame, p256
 from wattwire.errors import WireError
 
@@ -107,14 +107,14 @@ def test_acknowledged_frames_stay_while_there_is_room(log):
 
 
 def test_whole_segments_go_when_room_is_needed_and_never_unacknowledged_ones(log):
-    with pytest.raises(LogFull):
+    with pytest.raises(LogFullError):
         fill(log, 100)
     last = log.last
     assert log.segments[0].first == 1
     assert all(log.read(seq) for seq in range(1, last + 1))
     second = log.segments[1].first
     assert log.acknowledge(second - 2)
-    with pytest.raises(LogFull):
+    with pytest.raises(LogFullError):
         log.append(sealed(log))
     assert log.acknowledge(second - 1)
     log.append(sealed(log))
@@ -201,7 +201,7 @@ def test_a_torn_end_was_never_confirmed(log):
 def test_a_spoilt_newest_frame_ends_the_log(log):
     fill(log, 3)
     spoil(log, 3)
-    with pytest.raises(LogBroken):
+    with pytest.raises(LogBrokenError):
         again(log)
 
 

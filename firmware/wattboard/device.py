@@ -35,10 +35,10 @@ class Device:
         self._settings = settings
         self._bus = bus
         self._path = path
-        self._profile = None
+        self._profile = None  # type: profile.Profile | None
         self._profile_hash = bytes(HASH_SIZE)
         self._names = ()
-        self._reads = ()
+        self._reads = []
         self._exponents = {}
         self._changes = 0
         self._serial = None
@@ -52,18 +52,18 @@ class Device:
 
     def stream(self):
         """Return the Stream of the streams record."""
-        points = ()
+        points = []
         name = self._settings["profile"]
         if self._profile is not None:
             name = self._profile.id
             seen = {point: (0, exponent) for point, exponent in self._exponents.items()}
-            points = tuple([frame.Point(*each) for each in profile.wire_points(self._profile, self._names, seen)])
+            points = [frame.Point(*each) for each in profile.wire_points(self._profile, self._names, seen)]
         return frame.Stream(
             self.role,
             name,
             self._profile_hash,
             self.unit,
-            points,
+            tuple(points),
             self._serial,
             self._settings.get("rated_w"),
             self._settings.get("inverted", False),
@@ -84,9 +84,11 @@ class Device:
 
     async def poll(self):
         """Return ([integer or None for each point], whether an exponent changed), or None if there was no value."""
+        bound = self._profile
+        if bound is None:
+            raise SilentError  # it was never identified
         answers = await self._answers(self._reads)
-        values = profile.decode(self._profile, self._names, answers)
-        values = profile.orient(values, self._profile, self.role)
+        values = profile.orient(profile.decode(bound, self._names, answers), bound, self.role)
         changed = self._follow_exponents(values)
         row = [self._integer(name, values[name]) for name in self._names]
         for value in row:
@@ -179,14 +181,24 @@ class Device:
             raise ConfigError("%s.points: the device has no point %s" % (self._path, missing[0]))
         names = tuple([name for name in names if name not in missing])
         points = tuple([point for point in bound.points if point.name in names])
-        self._profile = profile.Profile(*bound[:6], points, bound.identity, None)
+        self._profile = profile.Profile(
+            bound.id,
+            bound.title,
+            bound.positive,
+            bound.max_registers,
+            bound.models,
+            bound.default,
+            points,
+            bound.identity,
+            None,
+        )
         if names != self._names:
             self._exponents = {point.name: point.exponent for point in points}
         self._names = names
-        self._reads = tuple(profile.plan(self._profile, names))
+        self._reads = profile.plan(self._profile, names)
         self.known = not self.walks and not bound.identity
 
-    def _load(self, name, keep=True):
+    def _load(self, name, *, keep=True):
         try:
             with open(PROFILES + name + ".json", "rb") as file:
                 text = file.read()

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import ssl
 import time
 
 import esp32
@@ -146,10 +147,8 @@ def log_limit_bytes(path, percent=LOG_PERCENT):
 
 def tls_context(ca_path=None):
     """Return a TLS context that demands a certificate of the CA in `ca_path` (DER or PEM) and the host's name."""
-    import ssl
-
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_mode = ssl.CERT_REQUIRED  # type: ignore[attr-defined]  # the stubs forgot it
     if ca_path is not None:
         context.load_verify_locations(cafile=ca_path)
     return context

@@ -2,7 +2,7 @@
 
 Policy. A segment is dropped whole, the oldest first, only when every frame in it was acknowledged and the room is
 needed; the newest one never. Every segment opens with a streams record (the recorder sees to it: `full`), so that
-no kept frame refers to a dropped one. When unacknowledged frames fill the limit, `append` raises `LogFull`.
+no kept frame refers to a dropped one. When unacknowledged frames fill the limit, `append` raises `LogFullError`.
 """
 
 import os
@@ -21,11 +21,11 @@ SEGMENT_BYTES_MIN = 16384
 Head = namedtuple("Head", ("kind", "log", "seq", "boot", "up"))
 
 
-class LogFull(Exception):
+class LogFullError(Exception):
     """No room: every frame on flash still waits for its acknowledgement, or the flash itself is full."""
 
 
-class LogBroken(Exception):
+class LogBrokenError(Exception):
     """The newest frame on flash cannot be read: a new log must begin, for its number must not come again."""
 
 
@@ -90,7 +90,7 @@ class Log:
         return newest is None or newest.closed or newest.size >= self.segment_bytes
 
     def append(self, data):
-        """Put a sealed frame, which must be the next one, on flash; LogFull leaves everything as it was."""
+        """Put a sealed frame, which must be the next one, on flash; LogFullError leaves everything as it was."""
         _, payload, _ = cose.parse(data)
         head = peek(payload)
         if head.log != self.number or head.seq != self.last + 1:
@@ -184,16 +184,17 @@ class Log:
         data = segment.scan()
         if not segment.last >= segment.first and len(self.segments) > 1:
             self.segments.pop().remove()  # the first frame of a segment was torn
-            return self._recover_head(self.segments[-1])
+            self._recover_head(self.segments[-1])
+            return
         if data is None:
-            raise LogBroken(segment.path)
+            raise LogBrokenError(segment.path)
         try:
             _, payload, _ = cose.parse(data)
             head = peek(payload)
         except WireError:
-            raise LogBroken(segment.path)
+            raise LogBrokenError(segment.path)
         if head.log != self.number or head.seq != segment.last:
-            raise LogBroken(segment.path)
+            raise LogBrokenError(segment.path)
         self.last = head.seq
         self.prev = frame.prev_of(payload)
         self.head = head
@@ -201,7 +202,7 @@ class Log:
     def _make_room(self, size):
         while self.used_bytes() + size > self.limit_bytes:
             if not self._drop_oldest():
-                raise LogFull
+                raise LogFullError
 
     def _drop_oldest(self):
         if len(self.segments) < 2 or self.segments[0].last > self.acked:
@@ -223,9 +224,9 @@ class Log:
                 except OSError:
                     pass
         elif segment.file_size() != wanted:
-            raise LogBroken(segment.path)
+            raise LogBrokenError(segment.path)
         self._drop_oldest()
-        raise LogFull(str(error))
+        raise LogFullError(str(error))
 
     def _store_acked(self):
         try:

@@ -2,7 +2,7 @@
 
 import os
 
-from wattboard.log import Log, LogBroken
+from wattboard.log import Log, LogBrokenError
 
 NO_LOG = 0
 
@@ -23,7 +23,7 @@ class Logbook:
         if number != NO_LOG:
             try:
                 log = Log(self.root, number, self.limit_bytes)
-            except LogBroken:
+            except LogBrokenError:
                 pass
         if log is not None and log.last and self.state.gateway() == gateway:
             return log, None

@@ -11,7 +11,7 @@ from wattboard.device import Device
 from wattboard.health import Health
 from wattboard.logbook import Logbook
 from wattboard.meter import Meter
-from wattboard.recorder import Recorder
+from wattboard.recorder import Recorder, Witness
 from wattboard.state import State
 from wattboard.uplink import Uplink
 from wattboard.window import Window
@@ -27,13 +27,13 @@ async def run(settings, key, state, devices, book):
     log, previous = book.open(settings["gateway"])
     clock = Clock(settings["clock_step_ms"])
     about = {"model": hal.machine_name(), "firmware": FIRMWARE}
-    recorder = Recorder(log, key, clock, boot, settings["gateway"], about, settings["frame_ms"])
+    recorder = Recorder(log, clock, Witness(key, boot, settings["gateway"], about), settings["frame_ms"])
     recorder.previous = previous
     health = Health(settings["health_ms"], supervise.last_words(), log, clock, state)
     periods_ms = [stream["period_ms"] for stream in settings["streams"]]
     meter = Meter(devices, periods_ms, recorder, health, supervisor.beat)
     window = Window(log)
-    uplink = Uplink(settings, settings["link_key"], key.kid, log, window, supervisor.beat, health)
+    uplink = Uplink(settings, key.kid, window, health, supervisor.beat)
     commands = Commands(state, log, meter, health)
 
     def acknowledged(seq, unix_ms):

@@ -1,6 +1,8 @@
 """From rows to signed frames on flash: what goes into a frame, when it is sealed, and what is thinned before."""
 
-from wattboard.log import LogFull
+from collections import namedtuple
+
+from wattboard.log import LogFullError
 from wattboard.rows import Rows
 from wattwire import cose, frame
 
@@ -12,16 +14,17 @@ THINNING_MS = ((95, 120000), (85, 60000), (70, 30000))
 LONG_FRAMES_PERCENT = 50
 
 
+# Who signs, in which boot, for which gateway (its hash); `about` tells of model and firmware.
+Witness = namedtuple("Witness", ("key", "boot", "gateway", "about"))
+
+
 class Recorder:
     """Owns the log's writing end; (boot, up) rises strictly from frame to frame."""
 
-    def __init__(self, log, key, clock, boot, gateway, about, frame_ms):
+    def __init__(self, log, clock, witness, frame_ms):
         self.log = log
-        self.key = key
         self.clock = clock
-        self.boot = boot
-        self.gateway = gateway
-        self.about = about
+        self.witness = witness
         self.frame_ms = frame_ms
         self.previous = None  # field 16 of a new log
         self.last_up = -1
@@ -54,9 +57,8 @@ class Recorder:
             self.thinned_rows += 1
             return
         rows.add(up_ms, values)
-        if sum([each.size for each in self._rows]) > ROWS_BYTES_MAX:
-            self.due_ms = up_ms
-        elif sum([each.values for each in self._rows]) > VALUES_MAX:
+        size = sum([each.size for each in self._rows])
+        if size > ROWS_BYTES_MAX or sum([each.values for each in self._rows]) > VALUES_MAX:
             self.due_ms = up_ms
 
     def seal_rows(self, now_ms=None):
@@ -75,7 +77,7 @@ class Recorder:
             entries = [rows.entry(index, up_ms) for index, rows in held]
             self._append(frame.KIND_ROWS, up_ms, frame.Rows(self._streams_hash, entries))
             self.last_up = max([rows.end for _, rows in held])
-        except LogFull:
+        except LogFullError:
             self.unstored_rows += sum([rows.count for _, rows in held])
 
     def seal_health(self, values, now_ms):
@@ -85,7 +87,7 @@ class Recorder:
             if self._streams_hash is None or self.log.full():
                 self._append_streams(self.last_up + 1)
             self._append(frame.KIND_HEALTH, max(now_ms, self.last_up + 1), frame.Health(values))
-        except LogFull:
+        except LogFullError:
             pass  # the next one will say more
 
     def repeat_streams(self, now_ms):
@@ -95,11 +97,11 @@ class Recorder:
     def _seal_streams(self, up_ms):
         try:
             self._append_streams(up_ms)
-        except LogFull:
+        except LogFullError:
             pass  # the next frame tries again: without it no rows frame can be
 
     def _append_streams(self, up_ms):
-        body = frame.Streams(self._streams, self.about, self.gateway, self.previous)
+        body = frame.Streams(self._streams, self.witness.about, self.witness.gateway, self.previous)
         payload = self._append(frame.KIND_STREAMS, up_ms, body)
         self.previous = None
         self._streams_hash = frame.prev_of(payload)
@@ -112,7 +114,7 @@ class Recorder:
             log.number,
             log.last + 1,
             log.prev,
-            self.boot,
+            self.witness.boot,
             up_ms,
             self.clock.unix(up_ms),
             None if hole is None else (hole.first, hole.last),
@@ -120,7 +122,8 @@ class Recorder:
             {},
         )
         payload = frame.encode(record)
-        log.append(cose.sign1(self.key.secret, self.key.kid, payload))
+        key = self.witness.key
+        log.append(cose.sign1(key.secret, key.kid, payload))
         self.last_up = up_ms
         if hole is not None:
             hole.told = record.seq

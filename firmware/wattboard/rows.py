@@ -42,20 +42,20 @@ class Rows:
         self.end = up_ms
         self.count += 1
         for index, value in enumerate(values):
+            step = None
             if value is not None:
-                last = self._last[index]
+                step = value - self._last[index]
                 self._last[index] = value
-                value -= last
-            self._columns[index].append(value)
-            self.size += encoded_bytes(value)
+            self._columns[index].append(step)
+            self.size += encoded_bytes(step)
         self.values += len(values) + 1
 
     def entry(self, stream, base_ms):
         """Return the Entry of these rows, `base_ms` being the record's own time."""
-        steps = self._steps
-        dt = steps
-        if not steps:
-            dt = 0
-        elif min(steps) == max(steps):
-            dt = steps[0]
-        return frame.Entry(stream, self.start - base_ms, dt, self._columns)
+        return frame.Entry(stream, self.start - base_ms, self._spacing(), self._columns)
+
+    def _spacing(self):
+        """Return the constant spacing of the rows, or the list of all of them."""
+        if not self._steps:
+            return 0
+        return self._steps[0] if min(self._steps) == max(self._steps) else self._steps

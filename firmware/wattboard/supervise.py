@@ -49,7 +49,7 @@ class Supervisor:
         try:
             await task
             write_crash("%s ended" % name)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the board's own supervisor
             text = io.StringIO()
             sys.print_exception(error, text)
             write_crash("%s\n%s" % (name, text.getvalue()))

@@ -27,16 +27,15 @@ class LinkError(Exception):
 class Uplink:
     """The task of the network; `on_ack(seq, unix_ms)` and `on_command(body)` take what was authenticated."""
 
-    def __init__(self, settings, link_key, kid, log, window, beat, health):
+    def __init__(self, settings, kid, window, health, beat):
         self.connected = False
-        self.on_ack = None
-        self.on_command = None
+        self.on_ack = _nothing
+        self.on_command = _nothing
         self._mqtt = settings["mqtt"]
         self._wifi = settings["wifi"]
-        self._link_key = link_key
+        self._link_key = settings["link_key"]
         self._kid = kid
         self._topics = {leaf: link.topic(kid, leaf) for leaf in link.LEAVES}
-        self._log = log
         self._window = window
         self._beat = beat
         self._health = health
@@ -93,7 +92,7 @@ class Uplink:
             for part in (self._receive(stream, reader), self._send(stream)):
                 tasks.append(asyncio.create_task(self._part(part)))
             await self._ended.wait()
-            raise self._why
+            raise self._why or LinkError("ended")
         finally:
             for task in tasks:
                 task.cancel()
@@ -107,7 +106,7 @@ class Uplink:
         """Run one half of a session; the first half that fails ends it."""
         try:
             await part
-        except Exception as error:  # whatever it was goes to the session, which knows what may be survived
+        except Exception as error:  # noqa: BLE001 - the session raises it again
             self._why = self._why or error
             self._ended.set()
 
@@ -116,7 +115,9 @@ class Uplink:
         if not self._mqtt.get("tls"):
             _, stream = await asyncio.open_connection(host, port)
             return stream
-        _, stream = await asyncio.open_connection(host, port, hal.tls_context(self._mqtt.get("ca")), host)
+        _, stream = await asyncio.open_connection(
+            host, port, ssl=hal.tls_context(self._mqtt.get("ca")), server_hostname=host
+        )
         return stream
 
     async def _greet(self, stream, reader):
@@ -165,7 +166,7 @@ class Uplink:
             body = link.open(self._link_key, packet.topic, packet.payload)
             if packet.topic == self._topics["ack"]:
                 log, seq, unix_ms = link.decode_ack(body)
-                if log == self._log.number:
+                if log == self._window.log.number:
                     self.on_ack(seq, unix_ms)
                     self._kick.set()
             elif packet.topic == self._topics["cmd"]:
@@ -196,7 +197,7 @@ class Uplink:
                 pass
 
     async def _publish(self, stream, seq):
-        data = self._log.read(seq)
+        data = self._window.log.read(seq)
         if data is None:
             self._window.skip(seq, hal.real_ms())
             return
@@ -216,3 +217,7 @@ class Uplink:
     def _next_id(self):
         self._packet_id = self._packet_id % 0xFFFF + 1
         return self._packet_id
+
+
+def _nothing(*_):
+    """Before the parts are wired."""

@@ -9,7 +9,7 @@ class Window:
     """Reads the log; times are real ms since boot."""
 
     def __init__(self, log):
-        self._log = log
+        self.log = log
         self._first_sent = {}  # seq: when it was first published in this boot
         self._last_sent = {}  # seq: when on this connection
 
@@ -19,7 +19,7 @@ class Window:
 
     def next(self, now_ms):
         """Return the number of the frame to publish now, or None."""
-        for seq in self._log.pending(WINDOW):
+        for seq in self.log.pending(WINDOW):
             sent_ms = self._last_sent.get(seq)
             if sent_ms is None or now_ms - sent_ms >= RESEND_MS:
                 return seq
@@ -39,7 +39,7 @@ class Window:
 
     def acknowledged(self, seq, now_ms):
         """Move the log's cursor; return (whether it rose, whether by a frame that was first published just now)."""
-        rose = self._log.acknowledge(seq)
+        rose = self.log.acknowledge(seq)
         fresh = False
         for sent in list(self._first_sent):
             if sent <= seq:

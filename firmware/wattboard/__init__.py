@@ -1,0 +1,1 @@
+"""The program of the board: MicroPython on an ESP32."""
