@@ -95,7 +95,7 @@ def test_reasons(author, verifier):
     assert reason(verifier, raw[:-32] + high_s.to_bytes(32, "big")) == "high_s"
 
 
-@pytest.mark.parametrize("r, s", [(0, 1), (1, 0), (0, 0), (p256.ORDER, 1), ((1 << 256) - 1, 1)])
+@pytest.mark.parametrize(("r", "s"), [(0, 1), (1, 0), (0, 0), (p256.ORDER, 1), ((1 << 256) - 1, 1)])
 def test_signatures_out_of_range_are_rejected(author, verifier, r, s):
     raw = author.frames[0][:-64] + r.to_bytes(32, "big") + s.to_bytes(32, "big")
     assert reason(verifier, raw) == "bad_signature"

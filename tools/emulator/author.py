@@ -1,4 +1,4 @@
-"""A board's log written at will: any boot, clock, hole, stream or gateway, well signed; for tests of those who read logs."""
+"""A board's log written at will: any boot, clock, hole, stream or gateway; for tests of those who read logs."""
 
 import hashlib
 from collections.abc import Sequence

@@ -1,10 +1,10 @@
 """Intervals that are final: figures, evidence and root into the database, and a job for each network."""
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import apsw
-import msgspec
 
 from wattness import aggregate, quality
 from wattness.aggregate import Skip, Span
@@ -93,7 +93,7 @@ class Closing:
 
     def _save(self, state: BoardState, stream: Stream, made: _Made, now_ms: int) -> None:
         described = (made.stream.role, made.stream.profile, made.stream.rated_w)
-        texts = [msgspec.json.encode(part).decode() for part in (made.figures, made.ranges, made.reasons)]
+        texts = [json.dumps(part) for part in (made.figures, made.ranges, made.reasons)]
         row = (stream.id, made.a, made.b, *described, *texts[:2], made.root, made.verdict, texts[2], now_ms)
         self._connection.execute(_INSERT, row)
         self._tally.add("interval", made.verdict)
@@ -113,7 +113,6 @@ class Closing:
             found.add((quality.QUARANTINED, "board_quarantined"))
         if _largest(figures) > FIGURE_MAX:
             found.add(quality.IMPOSSIBLE_VALUE)
-            _clip(figures)
         levels = {level for level, _ in found}
         worst = next((level for level in (quality.QUARANTINED, quality.FLAGGED) if level in levels), quality.ACCEPTED)
         return worst, sorted({reason for _, reason in found})
@@ -140,11 +139,3 @@ def _largest(figures: Any) -> int:
     if isinstance(figures, dict):
         return max(map(_largest, figures.values()), default=0)
     return abs(int(figures))
-
-
-def _clip(figures: dict[str, Any]) -> None:
-    for key, value in figures.items():
-        if isinstance(value, dict):
-            _clip(value)
-        else:
-            figures[key] = max(-FIGURE_MAX, min(FIGURE_MAX, value))
