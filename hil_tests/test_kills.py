@@ -17,6 +17,7 @@ from emulator.site import GOLDEN_START_MS
 
 BOARDS = 4
 PACE_S = 0.02
+RESEND_S = 0.5  # impatient, so that many frames are under way whenever the gateway is killed
 UP_S_MAX = 0.8
 FRAMES_PER_KILL = 40
 
@@ -71,7 +72,7 @@ async def _enrolled(home: Home, seed: int, count: int) -> PlainBoard:
     identity = FleetBoard(seed, bytes(32)).public_key.hex()
     enrolment = await home.enrol(identity, f"board {seed}", home.folder / f"enrolment{seed}.json")
     frames = list(FleetBoard(seed, bytes.fromhex(enrolment["gateway"])).frames(count))
-    return PlainBoard(enrolment, frames, pace_s=PACE_S)
+    return PlainBoard(enrolment, frames, pace_s=PACE_S, resend_s=RESEND_S)
 
 
 async def _outbox_empty(home: Home, process: Process) -> None:

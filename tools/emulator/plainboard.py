@@ -18,14 +18,21 @@ KEEPALIVE_S = 30
 class PlainBoard:
     """Sends `frames` (of one log, from seq 1) oldest first and drops them only on a valid acknowledgement."""
 
-    def __init__(self, enrolment: dict[str, Any], frames: Sequence[bytes], *, pace_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        enrolment: dict[str, Any],
+        frames: Sequence[bytes],
+        *,
+        pace_s: float = 0.0,
+        resend_s: float = RESEND_S,
+    ) -> None:
         """`enrolment` is what `board enrol --out` wrote; `pace_s` how long a frame takes to make, 0: all are there."""
         mqtt_settings = enrolment["mqtt"]
         self.kid, self.link_key = bytes.fromhex(mqtt_settings["user"]), bytes.fromhex(enrolment["link_key"])
         self.login = (mqtt_settings["user"], mqtt_settings["password"])
         self.address = (mqtt_settings["host"], mqtt_settings["port"])
         self.frames = frames
-        self.pace_s = pace_s
+        self.pace_s, self.resend_s = pace_s, resend_s
         self.acked = 0  # frames that the gateway has on its disk
         self.sent = 0  # publishes, resends included
         self.connects = 0
@@ -60,7 +67,7 @@ class PlainBoard:
                         return
                     for packet in packets.feed(data):
                         self._take(packet, writer)
-                if time.monotonic() - self._sent_at > RESEND_S:
+                if time.monotonic() - self._sent_at > self.resend_s:
                     self._next = self.acked
             writer.write(mqtt.DISCONNECT)
         finally:
