@@ -21,6 +21,7 @@ from .config import Config, split_address
 from .errors import ConfigError
 from .lock import FileLock
 from .model import Endpoint, Login
+from .private import read_private, write_private
 
 log = logging.getLogger(__name__)
 
@@ -228,25 +229,6 @@ def external(config: Config) -> Endpoint:
     if ca_file and not Path(ca_file).is_file():
         raise ConfigError(f"$.mqtt.ca_file: there is no {ca_file}")
     return Endpoint(url.hostname, port, unquote(url.username or ""), password, tls, ca_file)
-
-
-def read_private(path: Path) -> str:
-    """Read a secret; refused when anybody else could."""
-    try:
-        if path.stat().st_mode & 0o077:
-            raise ConfigError(f"{path} is readable by others: run `chmod 600 {path}`.")
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from None
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replace `path` in one step by a file that only its owner can read."""
-    new = path.with_suffix(".new")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    new.replace(path)
 
 
 def _remove(path: Path) -> None:

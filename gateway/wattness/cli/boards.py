@@ -23,11 +23,11 @@ def enrol(
     host: Annotated[str, typer.Option(help="The broker's name or address as boards see it.")] = "",
 ) -> None:
     """Make a board known; prints what has to be put on it. The same board again keeps its secrets."""
-    from wattness.broker import write_private
     from wattness.config import DATABASE_NAME, load
     from wattness.decode import parse_public_key
     from wattness.enrolment import board_settings
     from wattness.keys import open_signer
+    from wattness.private import write_private
     from wattness.store.registry import open_registry
     from wattwire import cose
 

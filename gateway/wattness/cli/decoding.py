@@ -66,7 +66,8 @@ def opened(file: str) -> Iterator[BinaryIO]:
         yield sys.stdin.buffer
         return
     try:
-        with Path(file).open("rb") as stream:
-            yield stream
+        stream = Path(file).open("rb")  # noqa: SIM115 - closed below, and no other error is meant here
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}.") from None
+    with stream:
+        yield stream

@@ -1,0 +1,227 @@
+"""The command line as people type it: what it prints, what it refuses, its exit codes."""
+
+import csv
+import io
+import json
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wattness.cli import main
+from wattness.cli.operating import CONFIG_TEXT
+from wattness.config import Config, load
+from wattness.store.registry import open_registry
+
+VECTORS = json.loads((Path(__file__).parents[2] / "firmware" / "tests" / "vectors.json").read_text())
+KEY = VECTORS["key"]["public_hex"]
+FRAMES = [one["hex"] for one in VECTORS["frames"]]
+
+
+@pytest.fixture
+def wattness(tmp_path, monkeypatch, capsys):
+    """Run the command line on a home of its own; gives code, output, errors."""
+    monkeypatch.setenv("WATTNESS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments, text=""):
+        monkeypatch.setattr(sys, "argv", ["wattness", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        output = capsys.readouterr()
+        return ended.value.code, output.out, output.err
+
+    return run
+
+
+@pytest.fixture
+def home(wattness, tmp_path):
+    assert wattness("init")[0] == 0
+    assert wattness("key", "new")[0] == 0
+    return tmp_path / "home"
+
+
+def test_first_steps(wattness, tmp_path):
+    home = tmp_path / "home"
+    assert wattness("run")[::2] == (2, f"There is no {home}/gateway.toml; run `wattness init` first.\n")
+    code, out, _ = wattness("init")
+    assert code == 0
+    assert "wattness key new" in out
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    assert wattness("init")[0] == 2
+    code, _, error = wattness("run")
+    assert (code, error) == (2, f"There is no key {home}/gateway.key; run `wattness key new`.\n")
+    code, out, _ = wattness("key", "new")
+    assert code == 0
+    assert stat.S_IMODE((home / "gateway.key").stat().st_mode) == 0o600
+    assert wattness("key", "show")[1] == out
+    assert wattness("key", "new")[0] == 2
+    (home / "gateway.key").chmod(0o644)
+    code, _, error = wattness("run")
+    assert code == 2
+    assert f"chmod 600 {home}/gateway.key" in error
+
+
+def test_commented_configuration_is_the_default(tmp_path):
+    (tmp_path / "gateway.toml").write_text(CONFIG_TEXT)
+    assert load(tmp_path) == Config(home=str(tmp_path))
+    settings = [line.removeprefix("# ").partition("  #")[0] for line in CONFIG_TEXT.splitlines()]
+    wanted = [line for line in settings if line.startswith("[") or " = " in line]
+    (tmp_path / "gateway.toml").write_text("\n".join(wanted))
+    config = load(tmp_path)
+    assert (config.key, config.web, config.interval) == (Config().key, Config().web, Config().interval)
+    assert config.mqtt.listen == Config().mqtt.listen
+    assert [network.name for network in config.network] == ["wattnet"]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[mqtt]\nlisen = 1", "$.mqtt"),
+        ("[mqtt", "cannot be read"),
+        ('[web]\nlisten = "0.0.0.0:8080"', "$.web.listen"),
+        ('[web]\nlisten = "8080"', "$.web.listen"),
+        ('[mqtt]\nurl = "http://x"', "$.mqtt.url"),
+        ('[mqtt]\nurl = "mqtt://x"\npassword_file = "none"', "none cannot be read"),
+        ('[[network]]\nname = "a"\nkind = "b"\nurl = "http://x"', "$.network"),
+        ('[[network]]\nname = "a"\nkind = "wattnet"\nurl = "http://x"\n' * 2, "used twice"),
+        ('key = "tpm:0"', "$.key"),
+    ],
+)
+def test_bad_configuration_is_one_sentence(wattness, home, text, sentence):
+    (home / "gateway.toml").write_text(text)
+    code, out, error = wattness("run")
+    assert (code, out) == (2, "")
+    assert sentence in error
+    assert error.count("\n") == 1
+
+
+def test_boards(wattness, home, tmp_path):
+    out = tmp_path / "board.json"
+    code, text, _ = wattness("board", "enrol", KEY, "--name", "roof", "--out", str(out), "--host", "gateway.lan")
+    assert code == 0
+    assert "roof (d4784063a6065a33)" in text
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    settings = json.loads(out.read_text())
+    assert settings["gateway"] == json.loads(wattness("key", "show")[1])["gateway"]
+    assert len(bytes.fromhex(settings["link_key"])) == 32
+    mqtt = settings["mqtt"]
+    assert {**mqtt, "password": ""} == {
+        "host": "gateway.lan",
+        "port": 1883,
+        "user": "d4784063a6065a33",
+        "password": "",
+        "tls": False,
+    }
+    again = json.loads(wattness("board", "enrol", KEY, "--name", "roof")[1])
+    assert again["mqtt"]["password"] == mqtt["password"]
+    (listed,) = json.loads(wattness("board", "list", "--json")[1])
+    assert (listed["name"], listed["state"]) == ("roof", "active")
+    assert mqtt["password"] not in wattness("board", "list", "--json")[1]
+    assert wattness("board", "list")[1].split() == ["d4784063a6065a33", "active", "roof"]
+    assert wattness("board", "release", "roof")[0] == 2
+    assert wattness("board", "remove", "roof")[0] == 0
+    assert wattness("board", "list")[1] == ""
+    assert wattness("board", "remove", "attic")[0] == 2
+    with open_registry(home / "wattness.db") as registry:
+        assert [board.state for board in registry.list(removed=True)] == ["removed"]
+
+
+@pytest.mark.parametrize("key", ["04", KEY[:-2], "05" + KEY[2:], "04" + "11" * 64, "x" * 130])
+def test_bad_board_key_is_one_sentence(wattness, home, key):
+    code, _, error = wattness("board", "enrol", key)
+    assert code == 2
+    assert error.count("\n") == 1
+
+
+def test_board_settings_to_a_place_that_is_not_there(wattness, home, tmp_path):
+    code, _, error = wattness("board", "enrol", KEY, "--out", str(tmp_path / "none" / "board.json"))
+    assert code == 2
+    assert "cannot be written" in error
+
+
+def test_status_without_and_with_data(wattness, home):
+    assert wattness("status")[0] in {0, 2}
+    wattness("board", "enrol", KEY, "--name", "roof")
+    facts = json.loads(wattness("status", "--json")[1])
+    assert (facts["running"], [board["name"] for board in facts["boards"]]) == (False, ["roof"])
+    code, text, _ = wattness("status")
+    assert code == 0
+    assert "not running" in text
+    assert "roof" in text
+
+
+def test_decode_frames(wattness, tmp_path):
+    good = "\n".join(FRAMES)
+    code, out, _ = wattness("decode", "frames", "--key", KEY, "-", text=good)
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert (code, [line["ok"] for line in lines]) == (0, [True] * len(FRAMES))
+    file = tmp_path / "frames.hex"
+    file.write_text(good + "\n\nno hex\n")
+    code, out, _ = wattness("decode", "frames", "--key", KEY, str(file))
+    assert (code, json.loads(out.splitlines()[-1])["reason"]) == (1, "bad_hex")
+    assert wattness("decode", "frames", "--key", "04", str(file))[0] == 2
+    assert wattness("decode", "frames", "--key", KEY, str(tmp_path / "none"))[0] == 2
+
+
+def test_decode_registers(wattness, tmp_path):
+    case = json.loads((Path(__file__).parents[2] / "firmware/profiles/frames/eastron_sdm120.json").read_text())[
+        "cases"
+    ][0]
+    code, out, _ = wattness("decode", "registers", "eastron_sdm120", "-", "--rtu", text=json.dumps(case["exchanges"]))
+    assert code == 0
+    assert json.loads(out)["points"]["power"]["unit"] == "W"
+    dump = {"holding": {}, "input": {"0": 0x4366, "1": 0x3333}}
+    points = json.loads(wattness("decode", "registers", "eastron_sdm120", "-", text=json.dumps(dump))[1])["points"]
+    assert points["voltage"] == {"value": 230.2, "unit": "V"}
+    assert points["power"] is None
+    for text in ("", "[", "[]", '{"coils": {}}', "[" * 100_000):
+        code, _, error = wattness("decode", "registers", "eastron_sdm120", "-", text=text)
+        assert (code, error.count("\n")) == (2, 1)
+    assert wattness("decode", "registers", "nothing", "-", text="{}")[0] == 2
+
+
+def test_profiles(wattness, tmp_path):
+    assert "eastron_sdm120" in wattness("profile", "list")[1]
+    code, out, _ = wattness("profile", "check")
+    assert code == 0
+    assert "are in order" in out
+    bad = tmp_path / "bad.json"
+    bad.write_text('{"id": "bad"}')
+    assert wattness("profile", "check", str(bad))[0] == 1
+
+
+def test_export_of_nothing(wattness, home, tmp_path):
+    wattness("board", "enrol", KEY)
+    assert wattness("export", "frames") == (0, "", "")
+    code, out, _ = wattness("export", "intervals", "--format", "csv")
+    assert (code, next(csv.reader(io.StringIO(out)))[0]) == (0, "board_key")
+    code, _, error = wattness("export", "frames", "--format", "csv")
+    assert (code, error) == (2, "frames can be exported as hex or jsonl, not as csv.\n")
+    (tmp_path / "taken").touch()
+    assert wattness("export", "rows", "--out", str(tmp_path / "taken"))[0] == 2
+    assert wattness("export", "rows", "--board", "attic")[0] == 2
+
+
+def test_help_and_version(wattness):
+    code, out, _ = wattness("--help")
+    assert code == 0
+    for command in ("init", "run", "status", "board", "key", "profile", "decode", "export"):
+        assert command in out
+    assert wattness("--version")[1].strip() == "0.1.0"
+    assert wattness("nothing")[0] == 2
+
+
+def test_reader_that_hangs_up_is_no_error(tmp_path):
+    file = tmp_path / "frames.hex"
+    file.write_text("\n".join(FRAMES * 2000))
+    command = [sys.executable, "-m", "wattness", "decode", "frames", "--key", KEY, str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 1
