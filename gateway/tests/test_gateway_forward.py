@@ -277,6 +277,14 @@ async def test_killed_between_any_two_steps_the_same_bytes_are_sent(stack, tmp_p
     assert {len(bodies) for bodies in network.sent.values()} == {1}
 
 
+async def test_the_leases_of_an_earlier_life_do_not_hold_up_this_one(stack, tmp_path):
+    world = make_world()
+    store = await filled_store(stack, tmp_path, world)
+    assert len(await store.outbox.lease("test", INTERVALS, 3_600_000)) == INTERVALS
+    async with Running(forwarder(Memory(), store.outbox, world).run()):
+        await until(store, "completed", INTERVALS)
+
+
 async def test_a_full_disk_loses_nothing_and_sends_nothing_new(stack, tmp_path):
     world = make_world()
     store = await filled_store(stack, tmp_path, world)

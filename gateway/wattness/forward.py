@@ -48,7 +48,7 @@ class World(NamedTuple):
 
     clock: Clock
     source: random.Random
-    timing: Timing = Timing()
+    timing: Timing | None = None  # by default `Timing.of(clock)`
 
 
 async def forward(network: Network, store: SqliteStore, config: NetworkConfig, world: World) -> None:
@@ -85,7 +85,8 @@ class Forwarder:
     ) -> None:
         """`last_epoch` tells the newest epoch whose rewards are known."""
         self.network, self.outbox, self.last_epoch = network, outbox, last_epoch
-        self.clock, self.source, self.timing = world
+        self.clock, self.source = world.clock, world.source
+        self.timing = world.timing or Timing.of(world.clock)
         self.age_ms_max = config.age_max_h * 3_600_000
         self.in_hand_max = AHEAD * config.in_flight
         self.started_ms = self.clock.now_ms()
@@ -99,6 +100,8 @@ class Forwarder:
 
     async def run(self) -> None:
         """Deliver and reconcile, until cancelled."""
+        with contextlib.suppress(StoreError):  # else the leases of the earlier life run out by themselves
+            await self.outbox.release(self.network.name)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._reconcile(), name=f"reconcile {self.network.name}")
             tasks.create_task(self._deliver(tasks), name=f"deliver {self.network.name}")

@@ -148,7 +148,7 @@ def _adjacent(holes: list[tuple[int, int, int]], before: Shown, one: Shown) -> b
 
 
 def _row_times(device: str, record: Any, bodies: dict[bytes, Any], dated: dict[Any, int]) -> list[int]:
-    start: int | None = evidence.unix_of_up(record, dated)  # type: ignore[no-untyped-call]
+    start: int | None = evidence.unix_of_up(record, dated)
     if record.kind != frame.KIND_ROWS or start is None:
         return []
     names = evidence.devices(bodies[record.body.streams_hash])

@@ -49,6 +49,12 @@ class Outbox:
         values = {"network": network, "n": limit, "lease": lease_ms, "now": self._clock.real_ms_now()}
         return await self._writer.run(lambda: self._lease(values))
 
+    async def release(self, network: str) -> None:
+        """Make jobs due again that an earlier life of this process had leased; called before the first lease."""
+        await self._run(
+            "UPDATE job SET state = 'retryable', due_ms = 0 WHERE network = ? AND state = 'running'", (network,)
+        )
+
     async def set_body(self, job_id: int, body: bytes) -> bytes:
         """Persist the signed bytes before they are sent; returns the bytes to send: the first ever set."""
         query = "UPDATE job SET body = coalesce(body, ?) WHERE id = ? RETURNING body"
