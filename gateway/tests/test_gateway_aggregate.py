@@ -1,6 +1,7 @@
 """Intervals: the same figures whatever the order of arrival, final when their evidence is closed, never changed."""
 
 import random
+from itertools import pairwise
 from typing import Any
 
 import apsw
@@ -449,7 +450,7 @@ def test_intervals_of_another_length_do_not_overlap(author):
     bench.restart()
     bench.put(*author.frames[14:])
     spans = [(one.a, one.b) for one in bench.intervals()]
-    assert all(b <= a for (_, b), (a, _) in zip(spans, spans[1:], strict=False))
+    assert all(b <= a for (_, b), (a, _) in pairwise(spans))
     assert spans[-1][1] - spans[-1][0] == 15 * MINUTE
 
 

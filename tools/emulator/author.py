@@ -34,11 +34,13 @@ class Author:
         self.log, self.boot, self.boot_ms = 1, 1, boot_ms
         self.seq, self.prev, self.streams_hash = 0, bytes(frame.HASH_SIZE), b""
         self.frames: list[bytes] = []
+        self.ended: tuple[int, bytes] | None = None  # what a new log says of the one before
 
     def reboot(self, at_ms: int, *, new_log: bool = False) -> None:
         """Start again at `at_ms`, with an empty log if asked."""
         self.boot, self.boot_ms, self.clock = self.boot + 1, at_ms, None
         if new_log:
+            self.ended = (self.seq, self.prev)
             self.log, self.seq, self.prev = self.log + 1, 0, bytes(frame.HASH_SIZE)
 
     def streams(self, at_ms: int, *streams: Any, previous: tuple[int, bytes] | None = None) -> bytes:

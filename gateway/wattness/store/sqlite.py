@@ -1,6 +1,7 @@
 """The embedded store: SQLite, one writer thread, one transaction from the raw frame to the outbox."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
@@ -21,6 +22,7 @@ from .writer import Writer
 
 __all__ = ["Settings", "SqliteStore", "open_store"]
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -75,6 +77,11 @@ class SqliteStore:
         """Return the counter of the next command to a board: max(last + 1, now); strictly rising, durable."""
         return await self._writer.run(lambda: self._registry.next_counter(board_id))
 
+    @property
+    def failing(self) -> bool:
+        """Whether the disk did not take the last thing that was to be written."""
+        return self._writer.failing
+
     async def read(self, query: Callable[[Reader], T]) -> T:
         """Run a query in the reading thread: `await store.read(Reader.boards)`."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, query)
@@ -88,7 +95,10 @@ class SqliteStore:
         await self._writer.close()
         await asyncio.get_running_loop().run_in_executor(self._readers, self._reading.close)
         self._readers.shutdown()
-        self._connection.close()
+        try:
+            self._connection.close()
+        except apsw.Error as error:  # what was committed is in the log that SQLite reads at the next start
+            log.warning("store not closed cleanly error=%s", error)
 
     def _read(self, query: Callable[[Reader], T]) -> T:
         if self._reader is None:

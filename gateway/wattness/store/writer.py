@@ -93,15 +93,16 @@ class Writer:
             if len(group) == 1:
                 return [error]
             return [self._commit([command])[0] for command in group]
-        if self.failing:
-            self.failing = False
-            log.warning("store recovered")
         return results
 
     def _transaction(self, group: list[_Command]) -> list[Any]:
+        before = self._connection.total_changes()
         self._connection.execute("BEGIN IMMEDIATE")
         results = [command.run() for command in group]
         self._connection.execute("COMMIT")
+        if self.failing and self._connection.total_changes() != before:
+            self.failing = False
+            log.warning("store recovered")
         return results
 
     def _roll_back(self) -> None:
