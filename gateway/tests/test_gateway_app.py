@@ -179,6 +179,14 @@ async def test_frames_of_two_boards_are_stored_acknowledged_and_shown(home):
         rows = await home.ask(f"streams/{streams[0]['id']}/rows")
         assert len(rows["rows"]) == 120
         assert rows["rows"][0] == [START_MS + 60_000, 1001]
+    lines = [json.loads(line) for line in home.cli("export", "rows", "--board", "roof").splitlines()]
+    assert len(lines) == 120
+    assert lines[7]["unix_ms"] == START_MS + 120_000 + 10_000
+    assert lines[7]["points"] == {"power": 1002.0, "energy_export": 130.0}
+    assert home.cli("export", "rows", "--format", "csv").count("\n") == 1 + 2 * 2 * 120
+    intervals = [json.loads(line) for line in home.cli("export", "intervals").splitlines()]
+    assert len({(one["board_key"], one["a"]) for one in intervals}) == len(intervals) >= 2
+    assert home.cli("export", "intervals", "--format", "csv").count("\n") == 1 + len(intervals)
 
 
 async def test_killed_gateway_loses_nothing(home):
