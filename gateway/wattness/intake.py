@@ -78,6 +78,13 @@ class Intake:
             except StoreError:
                 await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
                 attempt += 1
+            except Exception:
+                if len(frames) > 1:  # a defect of ours: find the frame that shows it, and go on with the others
+                    return [ack for one in frames for ack in await self._put([one])]
+                position = (frames[0].board_id, frames[0].record.log, frames[0].record.seq)
+                log.exception("frame not stored board=%d log=%d seq=%d", *position)
+                self._counts["dropped", "internal_error"] += 1
+                return []
 
     async def _save_counts(self) -> None:
         counts, self._counts = self._counts, Counter()
