@@ -21,6 +21,7 @@ from emulator.errors import EmulatorError
 from emulator.site import GOLDEN_START_MS
 
 RATE = 60
+PAGE_PORT = 8080  # if it is free
 ONCE_S = 66.0  # of metering: a little over an hour of civil time
 MARK = ".wattness-demo"
 
@@ -46,7 +47,7 @@ async def _demo(options: argparse.Namespace, console: Console) -> int:
     folder = _fresh(options.state)
     console.print(f"Wattness demo; its state is in {folder}")
     clock = Clock(time.time_ns() // 1_000_000, GOLDEN_START_MS, RATE)
-    home = Home(folder, clock)
+    home = Home(folder, clock, page_port=PAGE_PORT)
     sites = [Site(plan, folder, RATE) for plan in plans(clock, options.seed)]
     stopped = _on_signals()
     try:

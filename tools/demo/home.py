@@ -12,7 +12,6 @@ from demo.processes import DemoError, Process, free_port, run
 from emulator.clock import Clock
 
 READY_S = 30.0
-PAGE_PORT = 8080
 EPOCH_S = 1800
 GRACE_S = 120
 CHALLENGE_DEADLINE_S = 3600
@@ -45,12 +44,12 @@ url = "{network}"
 class Home:
     """Gateway and network in `folder`, on a shared clock."""
 
-    def __init__(self, folder: Path, clock: Clock, *, paid: bool = True) -> None:
+    def __init__(self, folder: Path, clock: Clock, *, paid: bool = True, page_port: int = 0) -> None:
         """Without `paid` there is no network, and the gateway reports to nobody."""
         self.folder, self.clock, self.paid = folder, clock, paid
         self.home = folder / "gateway"
-        self.page = f"http://127.0.0.1:{free_port(PAGE_PORT)}"
-        self.mqtt_port = free_port(1883)
+        self.page = f"http://127.0.0.1:{free_port(page_port)}"
+        self.mqtt_port = free_port()
         self.network = f"http://127.0.0.1:{free_port()}"
         self.processes: list[Process] = []
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
