@@ -8,7 +8,7 @@ from wattboard.log import ACKED_EVERY, Log, LogBrokenError, LogFullError, peek
 from wattboard.logbook import Logbook
 from wattboard.segment import HEAD_SIZE
 from wattboard.state import State
-from wattboard.window import FRESH_MS, RESEND_MS, WINDOW, Window
+from wattboard.window import FRESH_MS, RESEND_MS, STUCK_MS, WINDOW, Window
 from wattwire import cose, frame, p256
 from wattwire.errors import WireError
 
@@ -35,6 +35,9 @@ def fill(log: Log, count: int) -> list[bytes]:
         frames.append(sealed(log))
         log.append(frames[-1])
     return frames
+
+
+NO_REMAINS = Logbook("", State(None), 0)
 
 
 @pytest.fixture
@@ -275,18 +278,53 @@ def test_lost_flash_begins_a_new_log(book):
     assert (log.number, log.last, previous) == (2, 0, None)
 
 
-def test_a_spoilt_log_begins_a_new_one(book):
+def test_a_spoilt_log_begins_a_new_one_and_is_delivered_first(book):
     log, _ = book.open(GATEWAY)
-    fill(log, 2)
+    frames = fill(log, 4)
     book.confirm(log, GATEWAY)
+    spoil(log, 4)
     spoil(log, 2)
-    log, _ = Logbook(book.root, book.state, book.limit_bytes).open(GATEWAY)
+    book = Logbook(book.root, book.state, book.limit_bytes)
+    log, previous = book.open(GATEWAY)
     assert (log.number, log.last) == (2, 0)
+    assert previous == (3, frame.prev_of(cose.parse(frames[2])[1]))
+    fill(log, 1)
+    book.confirm(log, GATEWAY)
+
+    book = Logbook(book.root, book.state, book.limit_bytes)  # once more, in the middle of it
+    log, previous = book.open(GATEWAY)
+    assert (log.number, log.last, previous) == (2, 1, None)
+    window = Window(log, book)
+    assert window.log.number == 1
+    sent = []
+    while (seq := window.next(1)) is not None:
+        if window.log.read(seq) is None:
+            window.skip(seq, 1)
+            continue
+        window.sent(seq, 1)
+        sent.append(seq)
+    assert sent == [1, 3]
+    assert window.acknowledged(1, 2) == (True, True)
+    assert window.next(STUCK_MS) == 3, "again, for ten seconds are over"
+    assert window.log.number == 1
+    assert window.next(STUCK_MS + 3) == 1, "the hole that nobody can tell of is given up"
+    assert window.log is log
+    assert [path.name for path in Path(book.root).iterdir()] == ["2"]
+
+
+def test_a_wholly_spoilt_log_is_given_up(book):
+    log, _ = book.open(GATEWAY)
+    fill(log, 1)
+    book.confirm(log, GATEWAY)
+    spoil(log, 1)
+    book = Logbook(book.root, book.state, book.limit_bytes)
+    log, previous = book.open(GATEWAY)
+    assert (log.number, log.last, previous, book.remains) == (2, 0, None, None)
 
 
 def test_the_window_is_eight_oldest_first_and_again_after_ten_seconds(log):
     fill(log, 12)
-    window = Window(log)
+    window = Window(log, NO_REMAINS)
     sent = []
     while (seq := window.next(1000)) is not None:
         assert not window.sent(seq, 1000)
@@ -297,13 +335,13 @@ def test_the_window_is_eight_oldest_first_and_again_after_ten_seconds(log):
     window.sent(1, 1000 + RESEND_MS)
     assert window.acknowledged(2, 1000 + RESEND_MS) == (True, False)
     assert window.next(1000 + RESEND_MS) == 3
-    window.reconnected()
+    window.reconnected(1999)
     assert window.next(2000) == 3
 
 
 def test_only_a_new_acknowledgement_of_a_young_frame_sets_the_clock(log):
     fill(log, 6)
-    window = Window(log)
+    window = Window(log, NO_REMAINS)
     for seq in range(1, 4):
         window.sent(seq, 0)
     assert window.acknowledged(1, FRESH_MS - 1) == (True, True)

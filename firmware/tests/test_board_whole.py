@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from emulator.board import Cause
+from emulator.flash import read_files
 from emulator.line import Fault, FaultKind
 from wattwire import cose, frame, link
 
@@ -132,6 +133,26 @@ async def test_a_new_gateway_gets_a_new_log(tmp_path):
         assert opening.body.previous[0] >= last
         if opening.body.previous[0] == last:
             assert opening.body.previous[1] == frame.prev_of(cose.parse(gateway.frames[1, last])[1])
+
+
+async def test_what_remains_of_a_spoilt_log_comes_before_the_next(tmp_path):
+    async with world(tmp_path) as its:
+        gateway = its.gateway
+        seen = set()
+        gateway.drop = lambda record: seen.add(record.seq) or True  # nothing is held yet
+        await its.until(lambda: len(seen) >= 5)
+        await its.board.power_cut()
+        path, data = max(read_files(its.board.flash_image, "/log/1").items())
+        its.board.provision({path: data[:-1] + bytes((data[-1] ^ 1,))})
+        gateway.drop = lambda _: False
+        await its.board.power_on()
+        await its.until(lambda: gateway.last(2) >= 2)
+        first_log = [key for key in gateway.order if key[0] == 1]
+        assert gateway.order[: len(first_log)] == first_log
+        assert gateway.last(1) >= 3
+        last, prev = gateway.records[2, 1].body.previous
+        assert (last, prev) == (gateway.last(1), frame.prev_of(cose.parse(gateway.frames[1, last])[1]))
+        assert [path for path in read_files(its.board.flash_image, "/log") if "old" in path] == []
 
 
 async def test_a_dead_meter_does_not_starve_the_other(tmp_path):

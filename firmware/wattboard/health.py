@@ -23,9 +23,9 @@ class Health:
         self.counts[name] = self.counts.get(name, 0) + 1
 
     def collect(self):
-        """Free memory while nothing waits, and keep the low-water mark."""
-        self._heap_low = min(self._heap_low, hal.heap_free_bytes())
+        """Free memory while nothing waits, and keep the low-water mark of what is left then."""
         gc.collect()
+        self._heap_low = min(self._heap_low, hal.heap_free_bytes())
 
     def values(self, meter):
         """Return the values of a health record and set when the next is due."""

@@ -13,6 +13,7 @@ from wattwire import cose, frame
 from wattwire.errors import WireError
 
 ACKED_FILE = "acked"
+REMAINS = ".old"  # the folder of a log that cannot go on; what can be read of it is still delivered
 ACKED_EVERY = 16  # acknowledgements; a stale cursor costs a few frames sent again
 HOLES_MAX = 16
 SEGMENTS = 24  # so many at most, roughly: the room that one of them gives back when it is dropped
@@ -64,10 +65,13 @@ def _uint(data, at):
 
 
 class Log:
-    """One log of the board. `last` and `prev` are what the next frame continues; `acked` is the cursor."""
+    """One log of the board. `last` and `prev` are what the next frame continues; `acked` is the cursor.
 
-    def __init__(self, root, number, limit_bytes, segment_bytes=None):
-        self.folder = "%s/%d" % (root, number)
+    With `remains` it is a log that was broken: it ends at the last frame that can be read, and takes no more.
+    """
+
+    def __init__(self, root, number, limit_bytes, segment_bytes=None, *, remains=False):
+        self.folder = "%s/%d%s" % (root, number, REMAINS if remains else "")
         self.number = number
         self.limit_bytes = limit_bytes
         self.segment_bytes = segment_bytes or max(SEGMENT_BYTES_MIN, limit_bytes // SEGMENTS)
@@ -78,6 +82,7 @@ class Log:
         self.acked = 0
         self.holes = []
         self._acked_on_flash = 0
+        self._remains = remains
         _make_folder(root)
         _make_folder(self.folder)
         self._recover()
@@ -186,16 +191,17 @@ class Log:
             self.segments.pop().remove()  # the first frame of a segment was torn
             self._recover_head(self.segments[-1])
             return
-        if data is None:
-            raise LogBrokenError(segment.path)
+        self.last = segment.last
+        while data is None and self._remains and self.last > self.segments[0].first:
+            self.last -= 1
+            data = self._read(self.last)
         try:
-            _, payload, _ = cose.parse(data)
+            _, payload, _ = cose.parse(data or b"")
             head = peek(payload)
         except WireError:
-            raise LogBrokenError(segment.path)
-        if head.log != self.number or head.seq != segment.last:
-            raise LogBrokenError(segment.path)
-        self.last = head.seq
+            raise LogBrokenError(self.folder)
+        if head.log != self.number or head.seq != self.last:
+            raise LogBrokenError(self.folder)
         self.prev = frame.prev_of(payload)
         self.head = head
 

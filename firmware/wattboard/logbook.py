@@ -1,38 +1,45 @@
-"""Which log the board writes: the one of the last boot, or a new one for a new gateway or after lost flash."""
+"""Which log the board writes: the one of the last boot, or a new one for a new gateway or after lost flash.
+
+A log whose newest frame cannot be read ends there, because its next number may be taken. What remains of it is
+delivered before anything of the new log, for a log must not grow after a later one began.
+"""
 
 import os
 
-from wattboard.log import Log, LogBrokenError
+from wattboard.log import REMAINS, Log, LogBrokenError
 
 NO_LOG = 0
 
 
 class Logbook:
-    """The folder of logs and the counter in NVS that names the current one."""
+    """The folder of logs and the counter in NVS that names the current one; `remains` is a log to deliver first."""
 
     def __init__(self, root, state, limit_bytes):
         self.root = root
         self.state = state
         self.limit_bytes = limit_bytes
+        self.remains = None
         self._confirmed = NO_LOG
 
     def open(self, gateway):
         """Return (log, previous): a new log has no frame yet, and `previous` is what its field 16 must say."""
         number = self.state.log()
-        log = None
-        if number != NO_LOG:
-            try:
-                log = Log(self.root, number, self.limit_bytes)
-            except LogBrokenError:
-                pass
-        if log is not None and log.last and self.state.gateway() == gateway:
+        same = self.state.gateway() == gateway
+        log = self._open(number) if number != NO_LOG else None
+        self.remains = self._find_remains() if same else None
+        limit_bytes = self.limit_bytes
+        if self.remains is not None:
+            limit_bytes -= self.remains.used_bytes()
+        if log is not None and same:
+            log.limit_bytes = limit_bytes
             return log, None
         self._remove_all_but(number)  # a later log was begun and cut from power before anything of it was sent
-        previous = (log.last, log.prev) if log is not None and log.last else None
-        return Log(self.root, number + 1, self.limit_bytes), previous
+        before = log or self.remains
+        previous = (before.last, before.prev) if before is not None and before.number == number else None
+        return Log(self.root, number + 1, limit_bytes), previous
 
     def confirm(self, log, gateway):
-        """Make `log`, whose first frame is on flash, the current one; the old log is dropped: it was another's."""
+        """Make `log`, whose first frame is on flash, the current one; an older whole one was another gateway's."""
         if self._confirmed == log.number:
             return
         if self.state.log() != log.number or self.state.gateway() != gateway:
@@ -40,17 +47,50 @@ class Logbook:
         self._remove_all_but(log.number)
         self._confirmed = log.number
 
-    def _remove_all_but(self, number):
+    def delivered(self):
+        """Drop the remains, which the gateway has now."""
+        if self.remains is not None:
+            _remove(self.remains.folder)
+            self.remains = None
+
+    def _open(self, number):
+        """Return the log, or None if it has no frame or cannot go on; then it is put aside."""
         try:
-            names = os.listdir(self.root)
-        except OSError:
-            return
-        for name in names:
-            if name != str(number):
+            log = Log(self.root, number, self.limit_bytes)
+        except LogBrokenError:
+            folder = "%s/%d" % (self.root, number)
+            _remove(folder + REMAINS)
+            os.rename(folder, folder + REMAINS)
+            return None
+        return log if log.last else None
+
+    def _find_remains(self):
+        for name in _names(self.root):
+            if name.endswith(REMAINS):
+                try:
+                    return Log(self.root, int(name[: -len(REMAINS)]), self.limit_bytes, remains=True)
+                except LogBrokenError:
+                    _remove(self.root + "/" + name)  # nothing of it can be read
+        return None
+
+    def _remove_all_but(self, number):
+        kept = "" if self.remains is None else self.remains.folder
+        for name in _names(self.root):
+            if name != str(number) and self.root + "/" + name != kept:
                 _remove(self.root + "/" + name)
 
 
+def _names(folder):
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
 def _remove(folder):
-    for name in os.listdir(folder):
+    for name in _names(folder):
         os.remove(folder + "/" + name)
-    os.rmdir(folder)
+    try:
+        os.rmdir(folder)
+    except OSError:
+        pass  # there was none

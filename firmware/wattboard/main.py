@@ -32,7 +32,7 @@ async def run(settings, key, state, devices, book):
     health = Health(settings["health_ms"], supervise.last_words(), log, clock, state)
     periods_ms = [stream["period_ms"] for stream in settings["streams"]]
     meter = Meter(devices, periods_ms, recorder, health, supervisor.beat)
-    window = Window(log)
+    window = Window(log, book)
     uplink = Uplink(settings, key.kid, window, health, supervisor.beat)
     commands = Commands(state, log, meter, health)
 

@@ -87,7 +87,7 @@ class Uplink:
             reader = mqtt.Reader()
             await asyncio.wait_for_ms(self._greet(stream, reader), CONNECT_MS)
             self.connected = True
-            self._window.reconnected()
+            self._window.reconnected(hal.real_ms())
             self._kick.set()
             for part in (self._receive(stream, reader), self._send(stream)):
                 tasks.append(asyncio.create_task(self._part(part)))
