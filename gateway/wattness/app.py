@@ -30,6 +30,7 @@ from .web.server import serve
 TICK_S = 1.0
 HOLES_S = 5.0
 LINK_READY_S = 5.0
+GATHER_S = 0.01
 
 
 async def run(config: Config, say: Callable[[str], None]) -> None:
@@ -118,8 +119,11 @@ async def _open_broker(stack: AsyncExitStack, config: Config, boards: list[Board
 
 
 async def _feed(link: MqttLink, intake: Intake) -> None:
+    """Hand frames over in handfuls: each costs the intake a batch, and frames come one by one."""
     async for arrival in link:
         intake.offer(arrival)
+        if not len(link):
+            await asyncio.sleep(GATHER_S)
 
 
 def _broker_now(link: MqttLink, broker: Broker | None) -> BrokerNow:

@@ -14,6 +14,8 @@ import aiomqtt
 from wattness.errors import ConfigError
 from wattness.model import Arrival, Endpoint
 
+from .buffered import buffer
+
 log = logging.getLogger(__name__)
 
 SUBSCRIPTIONS = [("wattness/1/+/frame", 1), ("wattness/1/+/state", 1)]
@@ -47,6 +49,10 @@ class MqttLink:
         self._arrived = asyncio.Event()
         self._first_connection = asyncio.Event()
         self._client: aiomqtt.Client | None = None
+
+    def __len__(self) -> int:
+        """How many frames wait to be taken."""
+        return len(self._waiting)
 
     def __aiter__(self) -> AsyncIterator[Arrival]:
         """Yield frames in the order of their coming, for ever."""
@@ -95,16 +101,14 @@ class MqttLink:
             attempt += 1
             await asyncio.sleep(wait_s * self._random.uniform(0.5, 1))
 
-    async def publish(self, topic: str, payload: bytes, qos: int = 0) -> bool:
-        """Send to a board if there is a connection; False: it was not sent, whoever needs it asks again."""
+    async def publish(self, topic: str, payload: bytes) -> bool:
+        """Send to a board if there is a connection; False: it was not sent, whoever needs it asks again.
+
+        QoS 0, and handed to paho directly: aiomqtt would wait for the socket with an event and a timer per message.
+        """
         client = self._client
-        if client is not None:
-            try:
-                await client.publish(topic, payload, qos=qos)
-            except aiomqtt.MqttError:
-                pass
-            else:
-                return True
+        if client is not None and client._client.publish(topic, payload).rc == 0:  # noqa: SLF001 - as in _puback
+            return True
         self.counts["unsent"] += 1
         return False
 
@@ -147,6 +151,8 @@ class MqttLink:
             timeout=TIMEOUT_S,
             queue_type=inbox,
         )
+        if self._tls is None:
+            buffer(client._client)  # noqa: SLF001 - as in _puback
         client._client.manual_ack_set(True)  # noqa: SLF001 - as in _puback
         return client
 
