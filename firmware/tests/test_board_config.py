@@ -1,0 +1,67 @@
+"""The board's configuration: taken whole, or refused with the path of the key."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wattboard import config
+
+GOOD: dict[str, Any] = {
+    "gateway": "ab" * 32,
+    "link_key": "cd" * 32,
+    "mqtt": {"host": "h", "port": 1883, "user": "u", "password": "p", "tls": False},
+    "wifi": {"ssid": "s", "password": "p"},
+    "bus": {"uart": 1, "baud": 9600, "tx": 17, "rx": 16, "de": None},
+    "streams": [{"role": "pv", "profile": "eastron_sdm120", "unit": 1, "period_ms": 10000}],
+}
+
+
+def changed(**changes: Any) -> str:
+    return json.dumps({**GOOD, **changes})
+
+
+def test_defaults_are_filled_in():
+    found = config.parse(json.dumps(GOOD))
+    assert (found["frame_ms"], found["health_ms"], found["clock_step_ms"]) == (60000, 600000, 1000)
+    assert (found["gateway"], found["link_key"]) == (b"\xab" * 32, b"\xcd" * 32)
+    assert "de" not in found["bus"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "$: not JSON"),
+        ("[]", "$: must be an object"),
+        ("{}", "is missing"),
+        (" " * 9000, "$: longer"),
+        (changed(colour=1), "$.colour: no such key"),
+        (changed(gateway="xy" * 32), "$.gateway: must be hexadecimal"),
+        (changed(gateway="ab"), "$.gateway: must be 64 to 64"),
+        (changed(frame_ms="60000"), "$.frame_ms: must be int"),
+        (changed(frame_ms=True), "$.frame_ms: must be int"),
+        (changed(frame_ms=999), "$.frame_ms: must be 1000 to 300000"),
+        (changed(mqtt={**GOOD["mqtt"], "port": 65536}), "$.mqtt.port"),
+        (changed(mqtt={**GOOD["mqtt"], "url": "x"}), "$.mqtt.url: no such key"),
+        (changed(wifi={}), "$.wifi.ssid: is missing"),
+        (changed(bus={**GOOD["bus"], "baud": 300}), "$.bus.baud"),
+        (changed(streams=[]), "$.streams"),
+        (changed(streams=GOOD["streams"] * 9), "$.streams"),
+        (changed(streams=["x"]), "$.streams[0]: must be an object"),
+        (changed(streams=[{**GOOD["streams"][0], "role": "sun"}]), "$.streams[0].role"),
+        (changed(streams=[{**GOOD["streams"][0], "points": ["power", "power"]}]), "$.streams[0].points[1]"),
+        (changed(streams=[{**GOOD["streams"][0], "points": [1]}]), "$.streams[0].points[0]"),
+    ],
+)
+def test_what_is_wrong_is_refused_by_its_path(text, words, tmp_path: Path):
+    path = tmp_path / "config.json"
+    config.store(json.dumps(GOOD), str(path))
+    with pytest.raises(config.ConfigError) as found:
+        config.store(text, str(path))
+    assert words in str(found.value)
+    assert config.load(str(path)) == config.parse(json.dumps(GOOD))
+
+
+def test_no_file_is_no_configuration(tmp_path: Path):
+    assert config.load(str(tmp_path / "config.json")) is None

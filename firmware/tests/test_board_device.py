@@ -1,0 +1,160 @@
+"""A device as the board reads it: profiles bound, answers tried again, scale factors followed, roles oriented."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from wattboard import device
+from wattboard.config import ConfigError
+from wattwire.errors import WireError
+from wattwire.modbus import ModbusError
+
+PROFILES = Path(__file__).parents[1] / "profiles"
+INVERTER = {"role": "pv", "profile": "sunspec", "unit": 3, "period_ms": 1000, "points": ["power", "energy_export"]}
+NO_SCALE = 0x8000
+
+
+class Line:
+    """Stands for `wattboard.bus.Bus`: registers of one unit, and what goes wrong next."""
+
+    def __init__(self, registers: dict[int, int], unit: int = 3):
+        self.registers = registers
+        self.unit = unit
+        self.troubles: list[Exception] = []
+        self.reads = 0
+
+    async def read(self, unit: int, read) -> bytes:
+        self.reads += 1
+        if self.troubles:
+            raise self.troubles.pop(0)
+        if unit != self.unit:
+            raise WireError("timeout")
+        if read.address not in self.registers:
+            raise ModbusError(2)
+        return b"".join(
+            self.registers.get(address, 0xFFFF).to_bytes(2, "big")
+            for address in range(read.address, read.address + read.count)
+        )
+
+
+def sunspec(power: int = 1234, scale: int = -1, model: int = 103) -> dict[int, int]:
+    """Return the map of an inverter: common model with a serial number, then model 103."""
+    registers = {40000: 0x5375, 40001: 0x6E53, 40002: 1, 40003: 66}
+    registers.update(dict.fromkeys(range(40004, 40070), 0))
+    serial = b"SN1234".ljust(32, b"\0")
+    for index in range(16):
+        registers[40052 + index] = int.from_bytes(serial[2 * index : 2 * index + 2], "big")
+    base = 40070
+    registers.update({base: model, base + 1: 50})
+    registers.update({base + 2 + index: NO_SCALE for index in range(50)})
+    registers.update({base + 14: power, base + 15: scale & 0xFFFF})
+    registers.update({base + 24: 0, base + 25: 5000, base + 26: 0})
+    registers.update({base + 52: 0xFFFF, base + 53: 0})
+    return registers
+
+
+@pytest.fixture(autouse=True)
+def profiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "PROFILES", f"{PROFILES}/")
+
+
+async def test_a_sunspec_device_is_found_and_named():
+    line = Line(sunspec())
+    inverter = device.Device(INVERTER, line, "$.streams[0]")
+    before = inverter.stream()
+    assert (before.profile, before.points) == ("sunspec", ())
+    assert not inverter.known
+    await inverter.identify()
+    assert await inverter.poll() == ([1234, 5000], True)
+    stream = inverter.stream()
+    assert stream.profile == "sunspec_inverter_int"
+    assert stream.profile_hash == hashlib.sha256((PROFILES / "sunspec_inverter_int.json").read_bytes()).digest()[:16]
+    assert stream.serial == hashlib.sha256(b"SN1234").digest()[:16]
+    assert [(point.name, point.unit, point.exponent) for point in stream.points] == [
+        ("power", "W", -1),
+        ("energy_export", "Wh", 0),
+    ]
+    assert stream.points[1].modulus == 1 << 32
+    assert await inverter.poll() == ([1234, 5000], False)
+
+
+async def test_a_changing_scale_factor_is_told_and_in_the_end_the_finest_stays():
+    line = Line(sunspec(scale=0))
+    inverter = device.Device(INVERTER, line, "$")
+    await inverter.identify()
+    assert await inverter.poll() == ([1234, 5000], False), "the profile's own exponent"
+    changes = 0
+    for turn in range(40):
+        scale = turn % 2 - 1
+        line.registers.update(sunspec(scale=scale))
+        row, changed = await inverter.poll()
+        changes += changed
+        exponent = inverter.stream().points[0].exponent
+        assert row[0] * 10**exponent == pytest.approx(1234 * 10**scale)
+    assert changes == device.EXPONENT_CHANGES_MAX + 1, "one more, to the finer of the two"
+    assert inverter.stream().points[0].exponent == -1
+
+
+async def test_a_device_of_another_kind_is_unsuitable_and_may_change():
+    line = Line(sunspec(model=203))
+    inverter = device.Device(INVERTER, line, "$")
+    with pytest.raises(device.UnsuitableError):
+        await inverter.identify()
+    with pytest.raises(device.SilentError):
+        await inverter.poll()
+    line.registers = sunspec()
+    await inverter.identify()
+    assert inverter.known
+
+
+async def test_silence_ends_a_poll_at_once():
+    line = Line(sunspec(), unit=9)
+    inverter = device.Device(INVERTER, line, "$")
+    with pytest.raises(device.SilentError):
+        await inverter.identify()
+    assert line.reads == device.TRIES
+
+
+async def test_a_bad_answer_is_asked_for_again_and_then_has_no_value():
+    line = Line(sunspec())
+    inverter = device.Device(INVERTER, line, "$")
+    await inverter.identify()
+    await inverter.poll()
+    line.troubles = [WireError("bad_crc")]
+    assert await inverter.poll() == ([1234, 5000], False)
+    line.troubles = [WireError("bad_crc"), ModbusError(6)]
+    assert await inverter.poll() is None
+    line.troubles = [ModbusError(2)]
+    reads = line.reads
+    assert await inverter.poll() is None
+    assert line.reads == reads + 1, "it says the same when asked again"
+    line.troubles = [WireError("timeout"), WireError("timeout")]
+    with pytest.raises(device.SilentError):
+        await inverter.poll()
+    assert inverter.errors == 6
+
+
+async def test_power_is_oriented_for_the_role():
+    meter = dict.fromkeys(range(400), 0)
+    meter.update({12: 0x447A, 13: 0, 72: 0x3F80, 74: 0x4000})  # 1000 W drawn, 1 kWh import, 2 kWh export
+    settings = {"profile": "eastron_sdm120", "unit": 3, "points": ["power", "energy_import", "energy_export"]}
+    rows = {}
+    for role in ("grid", "pv"):
+        read = device.Device({**settings, "role": role}, Line(meter), "$")
+        await read.identify()
+        (row, _), stream = await read.poll(), read.stream()
+        rows[role] = {point.name: value * 10**point.exponent for point, value in zip(stream.points, row, strict=True)}
+    assert rows["grid"] == pytest.approx({"power": 1000, "energy_import": 1000, "energy_export": 2000})
+    assert rows["pv"] == pytest.approx({"power": -1000, "energy_import": 1000, "energy_export": 2000})
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [({"profile": "none"}, "$.streams[1].profile"), ({"points": ["speed"]}, "$.streams[1].points")],
+)
+def test_a_wrong_configuration_names_its_key(changes, path):
+    settings = {"role": "grid", "profile": "eastron_sdm120", "unit": 1, **changes}
+    with pytest.raises(ConfigError) as found:
+        device.Device(settings, Line({}), "$.streams[1]")
+    assert str(found.value).startswith(path)
