@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -57,8 +58,10 @@ class Board:
         self._watchdog: asyncio.TimerHandle | None = None
         self._watchdog_s = self._sleep_s = 0.0
         self._rtc_start_ns = self._rtc_moved_ns = 0
-        self._raw = self._muted = False
+        self._raw = self._muted = self._came_up = False
         self._recent = b""
+        self._off = asyncio.Event()  # the power was taken away; no start may follow
+        self._start: dict[str, object] = {}
         self._booted = asyncio.Event()
 
     @property
@@ -126,11 +129,13 @@ class Board:
         if self._life is None or self._life.done():
             self._rtc_start_ns, self._rtc_moved_ns = time.monotonic_ns(), 0
             self._booted.clear()
+            self._off.clear()
             self._life = asyncio.create_task(self._live(), name=f"board {self.folder.name}")
             await self._up()
 
     async def power_cut(self) -> None:
         """Take the power away at this very instant."""
+        self._off.set()
         self._end(None)
         if self._life:
             await self._life
@@ -160,14 +165,14 @@ class Board:
         up.cancel()
         if not done:
             await self.stop()
-            raise EmulatorError(f"the emulated board did not come up; it said: {self.console.text()[-500:]}")
+            raise EmulatorError(f"the VM did not come up; it said: {self.console.text()[-500:]}")
         if up not in done:
             self._life.result()
 
     async def _live(self) -> None:
         """One turn for each start, until the power goes."""
         cause: Cause | None = Cause.POWER_ON
-        while cause is not None:
+        while cause is not None and not self._off.is_set():
             cause = await self._one_start(cause)
 
     async def _one_start(self, cause: Cause) -> Cause | None:
@@ -175,10 +180,11 @@ class Board:
         resumes_raw = cause is Cause.SOFT and self._raw
         self._raw, self._muted, self._recent = False, resumes_raw, b""
         self._ending = loop.create_future()
-        self._sleep_s = 0.0
+        self._sleep_s, self._came_up = 0.0, False
         vm = self._vm = Vm(self._printed)
         try:
-            await vm.start(self._settings(cause, run_main=not resumes_raw), self.heap)
+            self._start = self._settings(cause, run_main=not resumes_raw)
+            await vm.start(self._server_port(), self.heap)
             self.causes.append(cause)
             if resumes_raw:
                 vm.hold(RAW_REPL_S)
@@ -193,25 +199,32 @@ class Board:
     async def _next_cause(self, code: int) -> Cause | None:
         assert self._ending is not None  # noqa: S101  (set by _one_start)
         if not self._ending.done():
+            if not self._came_up:
+                raise EmulatorError(f"the VM did not come up; it said: {self.console.text()[-500:]}")
             # The VM ended by itself: Ctrl-D or SystemExit, or it crashed, which the chip's panic handler resets.
             self._ending.set_result(Cause.SOFT if code >= 0 else Cause.HARD)
         cause = self._ending.result()
         if cause is Cause.SOFT:
             self._printed(b"MPY: soft reboot\r\n", mute=False)
         if self._sleep_s:
-            await asyncio.sleep(self._sleep_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._off.wait(), self._sleep_s)
         return cause
 
     def _settings(self, cause: Cause, *, run_main: bool) -> dict[str, object]:
-        assert self._server is not None  # noqa: S101  (set by start)
         cut, self.cut = self.cut, None
         elapsed_ns = 0 if cause is Cause.POWER_ON else time.monotonic_ns() - self._rtc_start_ns
         return {
-            "folder": str(self.folder), "control": self._server.sockets[0].getsockname()[1], "cause": int(cause),
+            "folder": str(self.folder), "cause": int(cause),
             "uid": hashlib.sha256(str(self.folder).encode()).hexdigest()[:12], "bus": self.bus, "rate": self.rate,
             "rtc_ns": elapsed_ns * self.rate + self._rtc_moved_ns, "wrap_in_ms": self.wrap_in_ms, "cut": cut,
             "run_main": run_main,
         }  # fmt: skip
+
+    def _server_port(self) -> int:
+        assert self._server is not None  # noqa: S101  (set by start)
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
 
     def _end(self, cause: Cause | None) -> None:
         if self._ending and not self._ending.done():
@@ -235,14 +248,18 @@ class Board:
             self._repl.send(data)
 
     async def _control(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve the chip's wire: its settings first, then what it says, for as long as it is the one that runs."""
+        vm = self._vm
         with contextlib.suppress(ConnectionError):
-            while line := await reader.readline():
+            writer.write(json.dumps(self._start).encode() + b"\n")
+            while (line := await reader.readline()) and vm is self._vm:
                 word, *values = line.decode().split()
                 self._told(word, [int(value) for value in values])
         writer.close()
 
     def _told(self, word: str, values: list[int]) -> None:
         if word == "up":
+            self._came_up = True
             if self._vm and not self._muted:
                 self._vm.release()
             self._booted.set()

@@ -2,14 +2,12 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import shutil
 import sys
 import termios
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from emulator.errors import EmulatorError
 
@@ -46,15 +44,15 @@ class Vm:
         self._held_until = 0.0
         self._pumping = False
 
-    async def start(self, settings: dict[str, Any], heap: str) -> None:
-        """Run the boot with `settings`."""
+    async def start(self, control_port: int, heap: str) -> None:
+        """Run the boot; it asks at `control_port` for its settings, as the VM takes no argument over 255 bytes."""
         self._master, slave = os.openpty()
         try:
             _line_discipline(slave)
             os.set_blocking(self._master, False)
-            given = json.dumps({**settings, "tty": os.ttyname(slave)})
+            arguments = ("-X", f"heapsize={heap}", "-i", str(SHIMS / "boot.py"), str(control_port), os.ttyname(slave))
             self._process = await asyncio.create_subprocess_exec(
-                find_micropython(), "-X", f"heapsize={heap}", "-i", str(SHIMS / "boot.py"), given,
+                find_micropython(), *arguments,
                 stdin=slave, stdout=slave, stderr=slave, start_new_session=True, cwd="/",
                 env={**os.environ, "TZ": "UTC"},
             )  # fmt: skip

@@ -192,7 +192,7 @@ async def test_with_any_faults_the_boards_reader_never_takes_a_wrong_value(bus, 
     "text", ["0:sdm120:golden.pv", "x:sdm120:golden.pv", "1:sdm121:golden.pv", "1:sdm120:silver.pv", "1"]
 )
 def test_bad_wiring_is_refused_with_the_reason(text):
-    with pytest.raises(EmulatorError, match="unit|kind|place"):
+    with pytest.raises(EmulatorError, match=r"unit|kind|place"):
         wire([text], Clock())
 
 

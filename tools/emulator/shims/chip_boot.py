@@ -1,7 +1,6 @@
 """Starts the unix VM as the chip would start: modules in place, flash mounted at `/`, boot.py, then main.py."""
 
 import asyncio  # before `time` is replaced: the scheduler's C part counts in the VM's own ticks
-import json
 import sys
 import time  # noqa: F401  (the VM's own, for the shims)
 import vfs
@@ -18,12 +17,13 @@ _kept = [asyncio]
 
 def start(main):
     """Bring the chip up; `main` is the namespace that boot.py, main.py and the REPL share."""
-    given = json.loads(sys.argv[1])
+    port, tty = sys.argv[1:]
+    del sys.argv[:]
     host = vfs.VfsPosix()  # without a root: with one, its `rename` mixes up the two names
     # A session leader that opens a terminal gets it as its own: Ctrl-C becomes SIGINT, and we die with our supervisor.
-    _kept.append(host.open(given["tty"], "r"))
-    del sys.argv[:]
-    chip_supervisor.attach(given)
+    _kept.append(host.open(tty, "r"))
+    chip_supervisor.attach(int(port))
+    given = chip_supervisor.settings
     chip_time.begin(given["rate"], given["rtc_ns"], given["wrap_in_ms"])
     chip_esp32.begin(host, given["folder"])
     _mount(host, given)
