@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from wattwire import evidence, frame
 from wattwire.errors import WireError
+from wattwire.memory import Memory
 
 TESTS = Path(__file__).resolve().parent
 reference = runpy.run_path(str(TESTS / "interval_reference.py"))["figures"]
@@ -290,3 +291,15 @@ def test_figures_are_what_the_clauses_say(case, start, length):
     counters = tuple((name, None) for name in names[1:])
     a, b = T + start, T + start + length
     assert evidence.figures(records, "0", a, b) == reference(rows, role, counters, a, b)
+
+
+@given(boards(), st.lists(st.integers(0, 600_000), max_size=4))
+def test_a_memory_changes_nothing(case, cuts):
+    records, *_ = case
+    memory = Memory()
+    for cut in cuts:
+        some = [record for record in records if record.unix is None or record.unix >= T + cut or record.seq == 1]
+        for before in (None, T + cut):
+            expected = evidence.collect(some, "0", evidence.FIGURE_UNITS, before)
+            assert evidence.collect(some, "0", evidence.FIGURE_UNITS, before, memory) == expected
+        memory.keep_from((0, 1 + cut % 7))

@@ -7,6 +7,7 @@ from collections import namedtuple
 
 from wattwire import frame, interval, shape
 from wattwire.errors import WireError
+from wattwire.memory import Memory
 
 # `late` rows were not later than the one before, `undated` ones have no frame that dates them, `foreign` ones belong
 # to another role than `stream` has, `unknown` entries (of any stream) do not fit the streams records at hand.
@@ -55,10 +56,10 @@ def unix_of_up(record, dated):
     return None if offset is None else offset + record.up
 
 
-def streams_by_hash(records) -> dict:
+def streams_by_hash(records, memory=None) -> dict:
     """Return the bodies of the streams records by the hash that rows records name."""
-    kind = frame.KIND_STREAMS
-    return {frame.prev_of(frame.encode(record)): record.body for record in records if record.kind == kind}
+    memory = memory or Memory()
+    return {memory.hash_of(record): record.body for record in records if record.kind == frame.KIND_STREAMS}
 
 
 def entry_rows(entry, stream, start: int, names=None):
@@ -94,9 +95,12 @@ def counters(stream) -> tuple:
     return tuple(found)
 
 
-def collect(records, device: str, names=None, before=None):
-    """Return the Collected rows of one stream; its descriptor is the one in force at the last row before `before`."""
-    reader = _Reader(records, device, names)
+def collect(records, device: str, names=None, before=None, memory=None):
+    """Return the Collected rows of one stream; its descriptor is the one in force at the last row before `before`.
+
+    A `memory` is good for one board and one `names`.
+    """
+    reader = _Reader(records, device, names, memory or Memory())
     stream = reader.stream_before(before)
     merged = _Merged()
     foreign = 0
@@ -196,7 +200,7 @@ def _ascending(records):
 class _Reader:
     """Picks one stream's entries out of records."""
 
-    def __init__(self, records, device, names):
+    def __init__(self, records, device, names, memory):
         self.device = device
         self.names = names
         self.parts = []  # (times, columns, stream) of each entry
@@ -204,14 +208,14 @@ class _Reader:
         self.undated = 0
         self.unknown = 0
         records = _ascending(records)
-        bodies = streams_by_hash(records)
+        bodies = streams_by_hash(records, memory)
         dated = dates(records)
         for record in records:
             if record.kind == frame.KIND_STREAMS:
                 self._tell(record.body)
             elif record.kind == frame.KIND_ROWS:
                 body = bodies.get(record.body.streams_hash)
-                self._read(record.body.entries, body, unix_of_up(record, dated))
+                self._recall(record, body, unix_of_up(record, dated), memory.parts)
 
     def stream_before(self, before):
         """Return the descriptor of the last entry that begins before `before`, or the nearest there is."""
@@ -223,25 +227,37 @@ class _Reader:
                 found = stream
         return found
 
+    def _recall(self, record, body, start, known):
+        """Read a record, or take what was read of it before under the same streams record and time."""
+        key = (record.log, record.seq, self.device)
+        found = known.get(key)
+        if found is None or found[0] is not body or found[1] != start:
+            parts, undated, unknown = self._read(record.body.entries, body, start)
+            found = known[key] = (body, start, parts, undated, unknown)
+        self.parts += found[2]
+        self.undated += found[3]
+        self.unknown += found[4]
+
     def _tell(self, body):
         for name, stream in zip(devices(body), body.streams):
             if name == self.device:
                 self.told = stream
 
     def _read(self, entries, body, start):
+        """Return (parts, undated, unknown) of a record's entries."""
         names = [] if body is None else devices(body)
+        parts = []
+        undated = unknown = 0
         for entry in entries:
             if entry.stream >= len(names) or len(entry.columns) != len(body.streams[entry.stream].points):
-                self.unknown += 1
+                unknown += 1
             elif names[entry.stream] == self.device and frame.row_count(entry):
-                self._take(entry, body.streams[entry.stream], start)
-
-    def _take(self, entry, stream, start):
-        if start is None:
-            self.undated += frame.row_count(entry)
-            return
-        times, columns = entry_rows(entry, stream, start, self.names)
-        self.parts.append((times, columns, stream))
+                if start is None:
+                    undated += frame.row_count(entry)
+                else:
+                    times, columns = entry_rows(entry, body.streams[entry.stream], start, self.names)
+                    parts.append((times, columns, body.streams[entry.stream]))
+        return parts, undated, unknown
 
 
 def _stem(name):

@@ -4,6 +4,7 @@ Both directions pass through the same checks: what cannot be decoded cannot be e
 """
 
 import hashlib
+import struct
 from collections import namedtuple
 
 from wattwire import cbor, shape
@@ -11,7 +12,7 @@ from wattwire.errors import WireError
 
 try:
     from itertools import accumulate
-except ImportError:  # MicroPython
+except ImportError:  # MicroPython, where struct does not refuse what does not fit either
     accumulate = None
 
 KIND_STREAMS = 1
@@ -264,21 +265,28 @@ def _check_columns(columns):
     for column in columns:
         if type(column) is not list or len(column) != rows:
             raise WireError("bad_form", "columns")
-    if not rows:
-        return 0
-    try:
-        magnitude = max([max(max(column), -min(column)) for column in columns])
-    except TypeError:  # nulls, or worse
-        magnitude = max([_magnitude(column) for column in columns])
-    if magnitude * rows >= _LIMIT:
-        for column in columns:
+        if rows and not _is_small(column) and _magnitude(column) * rows >= _LIMIT:
             _check_sums(column)
     return rows
 
 
+def _is_small(column):
+    """Tell, where that is quick, that a column holds only numbers of 32 bits: no sum of a frame's can be too large."""
+    if accumulate is None:
+        return False
+    try:
+        struct.pack("%di" % len(column), *column)
+    except struct.error:
+        return False
+    return True
+
+
 def _magnitude(column):
     """Return the largest |number|; the decoder has refused booleans and floats, so only integers compare and negate."""
-    numbers = [number for number in column if number is not None]
+    try:
+        return max(max(column), -min(column))
+    except TypeError:  # nulls, or worse
+        numbers = [number for number in column if number is not None]
     try:
         return max(max(numbers), -min(numbers)) if numbers else 0
     except TypeError:

@@ -8,6 +8,7 @@ import apsw
 from wattness import quality, strictcbor
 from wattness.aggregate import Span, Window
 from wattwire import cose, evidence, frame
+from wattwire.memory import Memory
 
 from .schema import ask
 
@@ -127,7 +128,9 @@ class BoardState:
         self.newest = max(self.logs, default=-1)
         self.folding = max((log.log for log in self.logs.values() if log.folded), default=None)
         self.recent: dict[tuple[int, int], Held] = {}
+        self.memory = Memory()  # of the rows of recent frames
         self.descriptors: dict[tuple[int, bytes], Descriptor | None] = {}
+        self.streams_frames: dict[tuple[int, int], Held] = {}  # of the descriptors
         self.dating: dict[tuple[int, int], tuple[int, int] | None] = {}
         self.boot: tuple[int, int] | None = None  # (log, boot) of the last folded frame
         self.clock: int | None = None  # unix − up of that boot's last dated frame
@@ -169,7 +172,7 @@ class BoardState:
 
     def get(self, log: int, seq: int) -> Held | None:
         """Return a stored frame."""
-        found = self.recent.get((log, seq))
+        found = self.recent.get((log, seq)) or self.streams_frames.get((log, seq))
         if found is None:
             found = next(self.between(log, seq, seq), None)
         return found
@@ -183,7 +186,7 @@ class BoardState:
     def held(self, log: int, first: int, last: int) -> Iterator[Held]:
         """Yield the frames of a range that has no holes."""
         for seq in range(first, last + 1):
-            found = self.recent.get((log, seq))
+            found = self.recent.get((log, seq)) or self.streams_frames.get((log, seq))
             if found is None:
                 yield from self.between(log, seq, last)
                 return
@@ -248,16 +251,20 @@ class BoardState:
             query = "SELECT seq, ours FROM descriptor WHERE board_id = ? AND log = ? AND hash = ?"
             rows = self._ask(query, self.id, *key)
             held = self.get(log, rows[0][0]) if rows else None
-            self.keep(
-                key, None if held is None else Descriptor(held.record.seq, held.record.body, ours=bool(rows[0][1]))
-            )
+            self.keep(key, held, ours=bool(rows and rows[0][1]))
         return self.descriptors[key]
 
-    def keep(self, key: tuple[int, bytes], descriptor: Descriptor | None) -> None:
-        """Remember a descriptor."""
+    def keep(self, key: tuple[int, bytes], held: Held | None, *, ours: bool) -> Descriptor | None:
+        """Remember a streams record, or that there is none."""
         if len(self.descriptors) >= DESCRIPTORS_MAX:
             self.descriptors.clear()
-        self.descriptors[key] = descriptor
+            self.streams_frames.clear()
+        found = None
+        if held is not None:
+            self.streams_frames[key[0], held.record.seq] = held
+            found = Descriptor(held.record.seq, held.record.body, ours=ours)
+        self.descriptors[key] = found
+        return found
 
     def trim(self) -> None:
         """Forget the frames that no open interval needs."""
@@ -266,8 +273,14 @@ class BoardState:
         if start is not None:
             for key in [key for key in self.recent if key < start]:
                 del self.recent[key]
+            self.memory.keep_from(start)
         if start is None or len(self.recent) > RECENT_MAX:
-            self.recent.clear()
+            self.forget_frames()
+
+    def forget_frames(self) -> None:
+        """Forget all frames; they are read again when they are needed."""
+        self.recent.clear()
+        self.memory = Memory()
 
     def _starts(self) -> Iterator[Span]:
         return (stream.window.spans[0] for stream in self.streams.values() if stream.window.spans)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import apsw
+import msgspec
 
 from wattness import aggregate, quality
 from wattness.aggregate import Skip, Span
@@ -77,7 +78,8 @@ class Closing:
         if sum(last - first + 1 for _, first, last in ranges) > FRAMES_MAX:
             ranges = aggregate.ranges_of(spans)
         frames = [held for log, first, last in ranges for held in state.held(log, first, last)]
-        rows = evidence.collect([held.record for held in frames], device, evidence.FIGURE_UNITS, b)
+        records = [held.record for held in frames]
+        rows = evidence.collect(records, device, evidence.FIGURE_UNITS, b, state.memory)
         if rows.stream is None:
             return None
         counters = evidence.counters(rows.stream)
@@ -93,7 +95,7 @@ class Closing:
 
     def _save(self, state: BoardState, stream: Stream, made: _Made, now_ms: int) -> None:
         described = (made.stream.role, made.stream.profile, made.stream.rated_w)
-        texts = [json.dumps(part) for part in (made.figures, made.ranges, made.reasons)]
+        texts = [_json(part) for part in (made.figures, made.ranges, made.reasons)]
         row = (stream.id, made.a, made.b, *described, *texts[:2], made.root, made.verdict, texts[2], now_ms)
         self._connection.execute(_INSERT, row)
         self._tally.add("interval", made.verdict)
@@ -133,6 +135,13 @@ class Closing:
 def _within(skip: Skip, spans: Sequence[Span]) -> bool:
     """Tell whether frames between the first and the last span are missing."""
     return (spans[0].log, spans[0].seq) < (skip.log, skip.first) < (spans[-1].log, spans[-1].seq)
+
+
+def _json(value: Any) -> str:
+    try:
+        return msgspec.json.encode(value).decode()
+    except OverflowError:  # an integer of more than 64 bits
+        return json.dumps(value)
 
 
 def _largest(figures: Any) -> int:

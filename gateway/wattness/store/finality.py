@@ -80,6 +80,7 @@ class Finality:
             shadow = copy.copy(state)
             shadow.streams = {stream.device: Stream(stream.id, stream.device, window)}
             shadow.descriptors = dict(state.descriptors)
+            shadow.streams_frames = dict(state.streams_frames)
             shadow.dating = dict(state.dating)
             self._read_ahead(state, shadow, window, missing)
         return window.evidence(), missing

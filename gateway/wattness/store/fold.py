@@ -94,9 +94,9 @@ class Fold:
         """Remember a streams record; returns it and its hash."""
         record = held.record
         digest = frame.prev_of(cose.parse(held.raw)[1])
-        descriptor = Descriptor(record.seq, record.body, ours=record.body.gateway == self._gateway)
-        state.keep((record.log, digest), descriptor)
-        return descriptor, digest
+        ours = record.body.gateway == self._gateway
+        state.keep((record.log, digest), held, ours=ours)
+        return Descriptor(record.seq, record.body, ours=ours), digest
 
     def replay(self, state: BoardState) -> None:
         """Fill the windows of a board that was read from the database with the spans they had."""
