@@ -95,6 +95,9 @@ class HouseReader(Reader):
     def rewards(self, *, network=None, limit=1000):
         return [RewardView("wattnet", epoch, KEY, "0", 91_250 + epoch, {"why": "useful"}) for epoch in (2, 1)][:limit]
 
+    def paid(self, network):
+        return sum(reward.amount for reward in self.rewards())
+
     def last_epoch(self, network):
         return 2
 

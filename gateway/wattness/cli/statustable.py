@@ -38,8 +38,7 @@ def _is_running(config: Config) -> bool:
 
 def _network(reader: Reader, name: str) -> dict[str, Any]:
     jobs = {depth.state: depth.count for depth in reader.depths() if depth.network == name}
-    rewards = reader.rewards(network=name, limit=1_000_000)
-    return {"name": name, "jobs": jobs, "paid": sum(reward.amount for reward in rewards)}
+    return {"name": name, "jobs": jobs, "paid": reader.paid(name)}
 
 
 def show(facts: dict[str, Any]) -> None:

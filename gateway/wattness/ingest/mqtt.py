@@ -153,6 +153,7 @@ class MqttLink:
         )
         if self._tls is None:
             buffer(client._client)  # noqa: SLF001 - as in _puback
+        client._client.disable_logger()  # noqa: SLF001 - it formats a line per packet
         client._client.manual_ack_set(True)  # noqa: SLF001 - as in _puback
         return client
 

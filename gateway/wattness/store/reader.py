@@ -114,6 +114,11 @@ class Reader:
         )
         return [RewardView(*(*row[:5], msgspec.json.decode(row[5]))) for row in self._rows(query, network, limit)]
 
+    def paid(self, network: str) -> int:
+        """All that a network has paid."""
+        total: int = self._rows("SELECT coalesce(sum(amount), 0) FROM reward WHERE network = ?", network)[0][0]
+        return total
+
     def last_epoch(self, network: str) -> int | None:
         """The newest epoch of which a reward of this network is known."""
         epoch: int | None = self._rows("SELECT max(epoch) FROM reward WHERE network = ?", network)[0][0]

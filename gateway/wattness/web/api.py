@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 LEADING = ("power", "battery_power", "dc_power", "speed")  # what the page plots, the first that a stream has
 WAITING = ("available", "running", "retryable")
-NEWEST_INTERVALS = 200  # among them we look for a network's last receipt
+NEWEST_INTERVALS = 50  # among them we look for a network's last receipt
 
 
 class Readable(Protocol):
@@ -178,7 +178,6 @@ def _network(
     own = [depth for depth in depths if depth.network == config.name]
     waiting = [depth for depth in own if depth.state in WAITING and depth.count]
     jobs = [job for interval in newest for job in interval.jobs if job.network == config.name]
-    rewards = reader.rewards(network=config.name, limit=10_000)
     return NetworkNow(
         name=config.name,
         kind=config.kind,
@@ -188,6 +187,6 @@ def _network(
         oldest_unix_ms=min((depth.oldest_unix_ms for depth in waiting), default=None),
         last_receipt=next((job.receipt for job in jobs if job.receipt), None),
         last_reason=next((job.reason for job in jobs if job.reason and job.state != "completed"), None),
-        paid=sum(reward.amount for reward in rewards),
+        paid=reader.paid(config.name),
         epoch=reader.last_epoch(config.name),
     )

@@ -61,12 +61,12 @@ function showGlance({ status, boards, streams, networks }) {
 const fresh = (stream, status) => status.now_unix_ms - (stream.last_unix_ms ?? 0) < 15 * 60_000;
 
 function showBoards({ boards, status }) {
-  const columns = [{ title: "Board" }, { title: "State" }, { title: "Log", number: true }, { title: "Head", number: true },
+  const columns = [{ title: "Board" }, { title: "State", wrap: true }, { title: "Log", number: true }, { title: "Head", number: true },
     { title: "Missing", number: true }, { title: "Newest frame" }];
   fill("boards", "Boards: their log's head and age", columns, boards.map((board) => [
     { text: board.name || board.kid, title: `kid ${board.kid}` },
     board.state === "active" ? { text: board.online ?? "not seen", tone: board.online === "online" ? "dot on" : "dot off" }
-      : { text: `${board.state}: ${board.reason}`, tone: "dot bad" },
+      : { text: `${board.state}: ${board.reason.replaceAll("_", " ")}`, tone: "dot bad" },
     count(board.log?.log), count(board.log?.head),
     { text: count(board.log ? board.log.top - board.log.head : null), tone: board.log && board.log.top > board.log.head ? "off" : "" },
     age(board.last_unix_ms === null ? null : status.now_unix_ms - board.last_unix_ms),
@@ -91,12 +91,12 @@ const short = (text) => (text === null || text === undefined ? "–" : text.leng
 function showReports(intervals, streams) {
   const names = new Map(streams.map((stream) => [stream.id, stream.board]));
   const columns = [{ title: "Interval" }, { title: "Stream" }, { title: "Energy", number: true }, { title: "Covered", number: true },
-    { title: "Verdict" }, { title: "Report" }, { title: "Receipt" }];
+    { title: "Verdict", wrap: true }, { title: "Report" }, { title: "Receipt" }];
   fill("reports", "Final intervals, their reports and receipts", columns, intervals.map((interval) => [
     `${moment(interval.a)} – ${minute(interval.b)}`,
     `${ROLES[interval.role]?.[0] ?? interval.role} · ${names.get(interval.stream_id) ?? ""}`,
     energy(interval.role, interval.figures), `${Math.round((interval.figures.covered_ms / (interval.b - interval.a)) * 100)}\u202f%`,
-    { text: interval.verdict + (interval.reasons.length ? `: ${interval.reasons.join(", ")}` : ""), tone: { accepted: "on", flagged: "off" }[interval.verdict] ?? "bad" },
+    { text: interval.verdict + (interval.reasons.length ? `: ${interval.reasons.join(", ").replaceAll("_", " ")}` : ""), tone: { accepted: "on", flagged: "off" }[interval.verdict] ?? "bad" },
     { text: interval.jobs.map((job) => `${job.network}: ${job.state}`).join(", ") || "not offered", title: interval.jobs.map((job) => job.reason).filter(Boolean).join(", ") },
     { text: short(interval.jobs.find((job) => job.receipt)?.receipt), title: interval.jobs.map((job) => job.receipt ?? "").join(" ") },
   ]), "No interval is final yet.");
@@ -104,15 +104,16 @@ function showReports(intervals, streams) {
 
 function showRewards(rewards, streams) {
   const names = new Map(streams.map((stream) => [`${stream.board_key} ${stream.device}`, `${ROLES[stream.role]?.[0] ?? stream.role} · ${stream.board}`]));
-  const columns = [{ title: "Epoch", number: false }, { title: "Stream" }, { title: "Network" }, { title: "Amount", number: true }];
+  const columns = [{ title: "Epoch" }, { title: "Stream" }, { title: "Network" }, { title: "Amount", number: true }];
   fill("rewards", "What the networks paid", columns, rewards.map((reward) => [
-    count(reward.epoch), names.get(`${reward.board_key} ${reward.device}`) ?? reward.device, reward.network,
+    String(reward.epoch), names.get(`${reward.board_key} ${reward.device}`) ?? reward.device, reward.network,
     { text: count(reward.amount), title: JSON.stringify(reward.detail) },
   ]), "Nothing was paid yet.");
 }
 
 function showCounters({ counters }) {
-  const rows = Object.entries(counters).flatMap(([name, reasons]) => Object.entries(reasons).map(([reason, n]) => [name, reason.replaceAll("_", " "), count(n)]));
+  const rows = Object.entries(counters).flatMap(([name, reasons]) => Object.entries(reasons)
+    .filter(([reason]) => reason !== "accepted").map(([reason, n]) => [name, reason.replaceAll("_", " "), count(n)]));
   fill("counters", "What was refused, dropped or left out, and why", [{ title: "What" }, { title: "Why" }, { title: "Times", number: true }], rows, "Nothing: every frame was good.");
 }
 

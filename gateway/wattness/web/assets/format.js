@@ -54,5 +54,5 @@ export function energy(role, figures) {
   if (role === "pv") return given === null ? NONE : wh(given);
   if (role === "load") return taken === null ? NONE : wh(taken);
   if (taken === null && given === null) return NONE;
-  return [taken === null ? "" : `+${wh(taken)}`, given === null ? "" : `−${wh(given)}`].filter(Boolean).join(" ");
+  return [taken ? `+${wh(taken)}` : "", given ? `−${wh(given)}` : ""].filter(Boolean).join(" ") || wh(0);
 }
