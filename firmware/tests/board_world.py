@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -22,7 +23,10 @@ NATS_CONFIG = """
 server_name: test
 listen: "127.0.0.1:{nats}"
 jetstream {{ store_dir: "{store}" }}
-mqtt {{ listen: "127.0.0.1:{mqtt}" }}
+mqtt {{
+  listen: "127.0.0.1:{mqtt}"
+  {tls}
+}}
 accounts {{ A {{ jetstream: enabled, users: [{{user: board, password: word}}, {{user: gateway, password: word}}] }} }}
 """
 # Makes the key at the first boot and tells it at every other: what a person does over the REPL.
@@ -52,11 +56,12 @@ def free_port() -> int:
 class Broker:
     """nats-server, to be stopped and started."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tls: str = "") -> None:
         self.port = free_port()
         folder.mkdir(parents=True)
         self._config = folder / "nats.conf"
-        self._config.write_text(NATS_CONFIG.format(nats=free_port(), mqtt=self.port, store=folder / "store"))
+        text = NATS_CONFIG.format(nats=free_port(), mqtt=self.port, store=folder / "store", tls=tls)
+        self._config.write_text(text)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -75,8 +80,9 @@ class Broker:
 class Gateway:
     """Verifies and holds frames, acknowledges what is contiguous unless `mute`, and sends commands."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, context: ssl.SSLContext | None) -> None:
         self.port = port
+        self.context = context
         self.mute = False
         self.drop: Callable[[frame.Record], bool] = lambda _: False
         self.frames: dict[tuple[int, int], bytes] = {}
@@ -95,7 +101,7 @@ class Gateway:
         self.public_key, self.kid = public_key, cose.kid(public_key)
         while True:
             with contextlib.suppress(OSError):
-                await self._connection(*await asyncio.open_connection("127.0.0.1", self.port))
+                await self._connection(*await asyncio.open_connection("127.0.0.1", self.port, ssl=self.context))
             await asyncio.sleep(0.1)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -168,16 +174,32 @@ class Gateway:
 class World:
     """One board with its bus, broker and gateway."""
 
-    def __init__(self, folder: Path, meters: tuple[str, ...], settings: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        meters: tuple[str, ...] = ("1:sdm120:golden.pv",),
+        boot: bytes = BOOT,
+        tls: tuple[str, ssl.SSLContext | None] = ("", None),
+        files: dict[str, bytes] | None = None,
+        **settings: Any,
+    ) -> None:
         self.clock = Clock(time.time_ns() // 1_000_000, START_UNIX_MS, RATE)
         self.bus = Bus(wire(meters, self.clock), baud=38400, turnaround_ms=2)
-        self.broker = Broker(folder / "broker")
-        self.gateway = Gateway(self.broker.port)
+        self.broker = Broker(folder / "broker", tls[0])
+        self.gateway = Gateway(self.broker.port, tls[1])
+        self.files = {"/boot.py": boot, **(files or {})}
         self.board = Board(folder / "board", rate=RATE, heap=HEAP)
         self.settings = {
             "gateway": "ab" * 32,
             "link_key": LINK_KEY.hex(),
-            "mqtt": {"host": "127.0.0.1", "port": self.broker.port, "user": "board", "password": "word", "tls": False},
+            "mqtt": {
+                "host": "127.0.0.1",
+                "port": self.broker.port,
+                "user": "board",
+                "password": "word",
+                "tls": bool(tls[0]),
+                "ca": "/ca.pem" if tls[0] else None,
+            },
             "wifi": {"ssid": "net", "password": "secret"},
             "bus": {"uart": 1, "baud": 38400, "tx": 17, "rx": 16, "de": None},
             "frame_ms": 60000,
@@ -194,7 +216,7 @@ class World:
         await self.bus.start()
         self.board.bus = self.bus.address
         self.broker.start()
-        self.board.provision({"/boot.py": BOOT})
+        self.board.provision(self.files)
         self.configure()
         await self.board.start()
         printed = await self.until(lambda: self.board.console.text().rpartition('{"public_key": "')[2][:130])
@@ -228,11 +250,9 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def world(
-    folder: Path, meters: tuple[str, ...] = ("1:sdm120:golden.pv",), **settings: Any
-) -> AsyncIterator[World]:
-    """Run a world; what the board printed comes with a failure."""
-    made = World(folder, meters, settings)
+async def world(folder: Path, *given: Any, **named: Any) -> AsyncIterator[World]:
+    """Run a World of these arguments; what the board printed comes with a failure."""
+    made = World(folder, *given, **named)
     try:
         await made.start()
         yield made

@@ -44,6 +44,7 @@ def test_defaults_are_filled_in():
         (changed(frame_ms=999), "$.frame_ms: must be 1000 to 300000"),
         (changed(mqtt={**GOOD["mqtt"], "port": 65536}), "$.mqtt.port"),
         (changed(mqtt={**GOOD["mqtt"], "url": "x"}), "$.mqtt.url: no such key"),
+        (changed(mqtt={**GOOD["mqtt"], "tls": True}), "$.mqtt.ca: is missing"),
         (changed(wifi={}), "$.wifi.ssid: is missing"),
         (changed(bus={**GOOD["bus"], "baud": 300}), "$.bus.baud"),
         (changed(streams=[]), "$.streams"),

@@ -1,4 +1,4 @@
-"""The board's idea of UTC: an offset from its uptime, set by the gateway's acknowledgements."""
+"""The board's idea of UTC: an offset from its uptime, set by network time or the gateway's acknowledgements."""
 
 
 class Clock:
@@ -8,10 +8,20 @@ class Clock:
         self.step_ms = step_ms
         self.offset_ms = None
         self.steps = 0  # how often a set clock was moved
+        self.network = False  # network time was heard in this boot: acknowledgements set the clock no more
 
     def unix(self, up_ms):
         """Return UTC in ms at `up_ms`, or None while the clock was never set in this boot."""
         return None if self.offset_ms is None else up_ms + self.offset_ms
+
+    def acknowledged(self, unix_ms, up_ms):
+        """Take the time of a fresh acknowledgement, unless there is network time, which wins."""
+        return not self.network and self.set(unix_ms, up_ms)
+
+    def heard(self, unix_ms, up_ms):
+        """Take network time."""
+        self.network = True
+        return self.set(unix_ms, up_ms)
 
     def set(self, unix_ms, up_ms):
         """Say that it is `unix_ms` at `up_ms`; a set clock moves only if it is wrong by more than `step_ms`."""

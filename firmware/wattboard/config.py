@@ -16,6 +16,7 @@ TOP = {
     "mqtt": (dict, True, 0, 8),
     "wifi": (dict, True, 0, 8),
     "bus": (dict, True, 0, 8),
+    "ntp": (str, False, 1, 253),
     "frame_ms": (int, False, 1000, 300000),
     "health_ms": (int, False, 1000, 86400000),
     "clock_step_ms": (int, False, 1, 3600000),
@@ -86,6 +87,8 @@ def parse(text):
     _object(config["bus"], BUS, "$.bus")
     for index, stream in enumerate(config["streams"]):
         _stream(stream, "$.streams[%d]" % index)
+    if config["mqtt"].get("tls") and "ca" not in config["mqtt"]:
+        raise ConfigError("$.mqtt.ca: is missing; with TLS it names the file of the CA's certificate")
     for key in ("gateway", "link_key"):
         config[key] = _hex(config[key], "$." + key)
     for key, value in DEFAULTS.items():

@@ -3,8 +3,10 @@
 import asyncio
 import gc
 import os
+import socket
 import ssl
 import time
+from binascii import a2b_base64
 
 import esp32
 import machine
@@ -16,6 +18,8 @@ REPL_WATCHDOG_MS = 1800000
 LOG_PERCENT = 75  # of the flash that nothing but logs needs
 SLEEP_MAX_MS = 3600000
 WIFI_TIMEOUT_MS = 20000
+DATAGRAM_BYTES = 128
+PEM_BEGIN = b"-----BEGIN CERTIFICATE-----"
 RESET_CAUSES = {
     machine.PWRON_RESET: "power",
     machine.HARD_RESET: "hard",
@@ -47,6 +51,38 @@ async def sleep_until(up_ms, event):
             await asyncio.wait_for_ms(event.wait(), min(wait_ms, SLEEP_MAX_MS))
         except asyncio.TimeoutError:
             pass
+
+
+def set_rtc(unix_ms):
+    """Set the chip's clock, by which TLS judges certificates; the uptime goes on as if nothing had happened."""
+    global _START_NS  # noqa: PLW0603 - the chip has one clock
+    up_ns = time.time_ns() - _START_NS
+    date = time.gmtime(unix_ms // 1000 - _epoch_unix_s())
+    machine.RTC().datetime((date[0], date[1], date[2], date[6], date[3], date[4], date[5], 0))
+    _START_NS = time.time_ns() - up_ns
+
+
+def _epoch_unix_s():
+    return 946684800 if time.gmtime(0)[0] == 2000 else 0
+
+
+async def ask_udp(host, port, data, timeout_ms):
+    """Send one datagram and return the first that comes back; OSError when none does in time."""
+    address = socket.getaddrinfo(host, port, 0, socket.SOCK_DGRAM)[0][-1]
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sender.setblocking(False)
+        sender.sendto(data, address)
+        deadline = real_ms() + timeout_ms
+        while real_ms() < deadline:
+            await asyncio.sleep_ms(10)
+            try:
+                return sender.recv(DATAGRAM_BYTES)
+            except OSError:
+                pass  # not yet
+    finally:
+        sender.close()
+    raise OSError("no answer")
 
 
 def nvs():
@@ -145,10 +181,16 @@ def log_limit_bytes(path, percent=LOG_PERCENT):
     return (flash_bytes()[1] + own) * percent // 100
 
 
-def tls_context(ca_path=None):
-    """Return a TLS context that demands a certificate of the CA in `ca_path` (DER or PEM) and the host's name."""
+def tls_context(ca_path):
+    """Return a TLS context that demands a certificate of the CA in `ca_path` (PEM or DER); OSError without one."""
+    with open(ca_path, "rb") as file:
+        data = file.read()
+    if data.startswith(PEM_BEGIN):  # the port itself reads DER only
+        data = a2b_base64(data.split(b"-----")[2])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.verify_mode = ssl.CERT_REQUIRED  # type: ignore[attr-defined]  # the stubs forgot it
-    if ca_path is not None:
-        context.load_verify_locations(cafile=ca_path)
+    try:
+        context.load_verify_locations(cadata=data)
+    except ValueError:
+        raise OSError("no CA certificate in " + ca_path)
     return context

@@ -39,14 +39,14 @@ async def run(settings, key, state, devices, book):
     def acknowledged(seq, unix_ms):
         _, fresh = window.acknowledged(seq, hal.real_ms())
         if fresh:
-            clock.set(unix_ms, hal.uptime_ms())
+            clock.acknowledged(unix_ms, hal.uptime_ms())
 
     def sealed():
         book.confirm(log, settings["gateway"])  # before anything of a new log can leave
         uplink.kick()
 
     recorder.on_frame = sealed
-    uplink.on_ack, uplink.on_command = acknowledged, commands.take
+    uplink.on_ack, uplink.on_command, uplink.on_time = acknowledged, commands.take, clock.heard
     await supervisor.run((("meter", meter.run()), ("uplink", uplink.run())))
 
 

@@ -1,9 +1,10 @@
 """The link to the broker: publishes frames from the log, takes acknowledgements and commands."""
 
 import asyncio
+import os
 import random
 
-from wattboard import hal
+from wattboard import hal, sntp
 from wattwire import link, mqtt
 from wattwire.errors import WireError
 
@@ -17,6 +18,9 @@ BACKOFF_MS = 1000  # doubles, with jitter
 BACKOFF_MAX_MS = 60000
 STABLE_MS = 60000  # a connection that lived so long starts the back-off anew
 READ_BYTES = 512
+NTP_TIMEOUT_MS = 2000
+NTP_PERIOD_MS = 21600000
+NTP_RETRY_MS = 60000
 CONNACK_REASONS = ("", "protocol", "client id", "server unavailable", "bad user or password", "not authorised")
 
 
@@ -31,8 +35,11 @@ class Uplink:
         self.connected = False
         self.on_ack = _nothing
         self.on_command = _nothing
+        self.on_time = _nothing
         self._mqtt = settings["mqtt"]
         self._wifi = settings["wifi"]
+        self._ntp = settings.get("ntp")
+        self._ntp_due_ms = 0
         self._link_key = settings["link_key"]
         self._kid = kid
         self._topics = {leaf: link.topic(kid, leaf) for leaf in link.LEAVES}
@@ -78,6 +85,7 @@ class Uplink:
         self._beat("uplink")
         await hal.join_wifi(self._wifi)
         self._beat("uplink")
+        await self._keep_time()
         stream = await asyncio.wait_for_ms(self._open(), CONNECT_MS)
         self._ended.clear()
         self._why = None
@@ -85,7 +93,7 @@ class Uplink:
         tasks = []
         try:
             reader = mqtt.Reader()
-            await asyncio.wait_for_ms(self._greet(stream, reader), CONNECT_MS)
+            await self._meet(stream, reader)
             self.connected = True
             self._window.reconnected(hal.real_ms())
             self._kick.set()
@@ -102,6 +110,26 @@ class Uplink:
             except OSError:
                 pass  # it was broken already
 
+    async def _keep_time(self):
+        """Set the clocks by network time; without it the board goes on, though TLS may find no certificate valid."""
+        if self._ntp is None or hal.real_ms() < self._ntp_due_ms:
+            return
+        self._ntp_due_ms = hal.real_ms() + NTP_RETRY_MS
+        nonce = os.urandom(sntp.NONCE_SIZE)
+        try:
+            asked_ms = hal.uptime_ms()
+            answer = await hal.ask_udp(self._ntp, sntp.PORT, sntp.request(nonce), NTP_TIMEOUT_MS)
+            unix_ms = sntp.unix_ms(answer, nonce)
+        except (OSError, WireError) as error:
+            print("network time:", repr(error))
+            self._health.count("ntp_failures")
+            return
+        self._ntp_due_ms = hal.real_ms() + NTP_PERIOD_MS
+        now_ms = hal.uptime_ms()
+        unix_ms += (now_ms - asked_ms) // 2
+        hal.set_rtc(unix_ms)
+        self.on_time(unix_ms, now_ms)
+
     async def _part(self, part):
         """Run one half of a session; the first half that fails ends it."""
         try:
@@ -116,9 +144,17 @@ class Uplink:
             _, stream = await asyncio.open_connection(host, port)
             return stream
         _, stream = await asyncio.open_connection(
-            host, port, ssl=hal.tls_context(self._mqtt.get("ca")), server_hostname=host
+            host, port, ssl=hal.tls_context(self._mqtt["ca"]), server_hostname=host
         )
         return stream
+
+    async def _meet(self, stream, reader):
+        try:
+            await asyncio.wait_for_ms(self._greet(stream, reader), CONNECT_MS)
+        except WireError:
+            raise
+        except ValueError as error:  # what the port's TLS says of a certificate
+            raise LinkError("certificate refused: %s" % error)
 
     async def _greet(self, stream, reader):
         """CONNECT with the will, `online`, and the two subscriptions."""
@@ -179,6 +215,7 @@ class Uplink:
     async def _send(self, stream):
         while True:
             self._beat("uplink")
+            await self._keep_time()
             self._kick.clear()
             while self._answers:
                 await self._write(stream, self._answers.pop(0))
