@@ -4,6 +4,8 @@ import asyncio
 import datetime as dt
 import gc
 import ipaddress
+import random
+import socket
 from contextlib import asynccontextmanager
 
 import aiomqtt
@@ -14,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from wattness.errors import ConfigError
+from wattness.ingest.buffered import BufferedSocket
 from wattness.ingest.mqtt import MqttLink
 from wattness.model import Arrival, Endpoint
 
@@ -147,6 +150,44 @@ async def test_without_a_broker_it_says_why_and_goes_on(port):
     assert link.counts["unsent"] == 1
     task.cancel()
     await asyncio.wait([task])
+
+
+@pytest.fixture
+def pair():
+    ours, theirs = socket.socketpair()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    ours.setblocking(False)
+    buffered = BufferedSocket(ours)
+    buffered.setblocking(False)
+    with buffered, theirs:
+        yield buffered, theirs
+
+
+def test_buffered_socket_reads_once_and_gives_in_pieces(pair):
+    buffered, theirs = pair
+    with pytest.raises(BlockingIOError):
+        buffered.recv(1)
+    theirs.send(b"0123456789")
+    assert (buffered.recv(1), buffered.recv(4), buffered.pending()) == (b"0", b"1234", 5)
+    assert (buffered.recv(99), buffered.pending()) == (b"56789", 0)
+    theirs.close()
+    assert buffered.recv(1) == b""
+
+
+def test_buffered_socket_keeps_what_the_kernel_does_not_take(pair):
+    buffered, theirs = pair
+    sent = random.Random(1).randbytes(1_200_000)
+    assert buffered.send(sent) == len(sent)
+    with pytest.raises(BlockingIOError):
+        buffered.send(b"too much")
+    assert not buffered.flush()
+    got = bytearray()
+    while not buffered.flush():
+        got += theirs.recv(65536)
+    buffered.close()
+    while part := theirs.recv(65536):
+        got += part
+    assert got == sent
 
 
 def make_certificates(folder, name):

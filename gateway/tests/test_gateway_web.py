@@ -27,6 +27,7 @@ from wattness.store.views import (
     RewardView,
     StreamView,
 )
+from wattness.web import events, server
 from wattness.web.answers import BrokerNow
 from wattness.web.api import Api, Sources
 from wattness.web.server import ASSETS, is_local, require_loopback, serve
@@ -129,10 +130,10 @@ def sources(house, clock=None):
 @asynccontextmanager
 async def served(house=None):
     async with (
-        serve("127.0.0.1:0", sources(house or House())) as (address, events),
+        serve("127.0.0.1:0", sources(house or House())) as (address, live),
         aiohttp.ClientSession(address, timeout=aiohttp.ClientTimeout(20)) as session,
     ):
-        task = asyncio.create_task(events.run())
+        task = asyncio.create_task(live.run())
         try:
             yield session
         finally:
@@ -284,6 +285,22 @@ async def test_events_survive_a_broken_disk():
         assert (await response.content.readline()) == b"retry: 2000\n"
         house.fault = None
         assert (await next_event(response))["status"]["version"] == "0.1.0"
+
+
+async def test_open_page_does_not_hold_up_the_stop(monkeypatch):
+    monkeypatch.setattr(server, "STOP_S", 60)
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(20)) as session:
+        async with serve("127.0.0.1:0", sources(House())) as (address, _):
+            response = await session.get(f"{address}api/v1/events")
+            assert await response.content.readline() == b"retry: 2000\n"
+        assert await response.content.read() == b"\n"
+
+
+async def test_too_many_pages_are_told(monkeypatch):
+    monkeypatch.setattr(events, "LISTENERS_MAX", 1)
+    async with served() as session, session.get("/api/v1/events") as first:
+        assert first.status == 200
+        assert (await get(session, "/api/v1/events"))[0] == 503
 
 
 async def test_page_and_its_parts_are_served_with_security_headers():

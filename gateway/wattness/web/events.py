@@ -60,6 +60,11 @@ class Events:
             self._leave(queue)
         return response
 
+    async def close(self, _: web.Application | None = None) -> None:
+        """Let every listener go: the server stops."""
+        for queue in list(self._listeners):
+            self._leave(queue)
+
     async def _next(self) -> bytes:
         live = await self._api.live(self._since)
         self._since = {stream.id: stream.last_unix_ms or 0 for stream in live.streams}
@@ -74,6 +79,8 @@ class Events:
 
     def _leave(self, queue: asyncio.Queue[bytes]) -> None:
         self._listeners.discard(queue)
+        if queue.empty():
+            queue.put_nowait(b"")  # wakes who waits for an event
         if not self._listeners:
             self._listening.clear()
             self._since = {}

@@ -83,6 +83,7 @@ def make_app(sources: Sources) -> tuple[web.Application, Events]:
 
     app = web.Application(middlewares=[guard], client_max_size=REQUEST_BYTES_MAX)
     app.on_response_prepare.append(_add_headers)
+    app.on_shutdown.append(events.close)
     for route in api.routes:
         app.router.add_route(route.method, route.path, endpoint(route))
     app.router.add_get(listen.path, events.stream)
