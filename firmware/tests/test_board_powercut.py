@@ -11,3 +11,9 @@ def test_every_power_cut_of_a_logs_life(run_micropython):
     operations, cuts = map(int, printed.splitlines()[-1].split())
     assert operations > 100
     assert cuts == 3 * operations
+
+
+def test_a_full_flash_refuses_and_harms_nothing(run_micropython):
+    refused, last, first = map(int, run_micropython((ON_BOARD / "fullflash.py").read_text(), heap="8m").split())
+    assert refused == 6
+    assert last > first > 1

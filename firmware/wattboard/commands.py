@@ -7,7 +7,6 @@ from wattwire import link
 from wattwire.errors import WireError
 
 RESET_AFTER_MS = 500
-COUNTER_LIMIT = 1 << 63
 
 
 class Commands:

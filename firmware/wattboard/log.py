@@ -103,12 +103,7 @@ class Log:
         if self.full() and head.kind != frame.KIND_STREAMS:
             raise WireError("bad_form", "a segment opens with a streams record")
         self._make_room(HEAD_SIZE + len(data))
-        if self.full():
-            self.segments.append(Segment(self.folder, head.seq, self.last, 0))
-        try:
-            self.segments[-1].append(data)
-        except OSError as error:
-            self._after_failure(error)
+        self._write(data, head.seq)
         self.last = head.seq
         self.prev = frame.prev_of(payload)
         self.head = head
@@ -218,21 +213,31 @@ class Log:
         self.segments.pop(0).remove()
         return True
 
-    def _after_failure(self, error):
-        """After a write that failed: give the file system room, and go on from what is really on flash."""
+    def _write(self, data, seq):
+        """Append to the newest segment; when the file system has no room, drop the oldest and try again."""
+        while True:
+            if self.full():
+                self.segments.append(Segment(self.folder, seq, self.last, 0))
+            try:
+                self.segments[-1].append(data)
+            except OSError as error:
+                self._forget_failure()
+                if not self._drop_oldest():
+                    raise LogFullError(str(error))
+            else:
+                return
+
+    def _forget_failure(self):
+        """After a write that failed: make sure that flash holds what it held before."""
         segment = self.segments[-1]
-        wanted = segment.size
-        if not wanted:
-            self.segments.pop()
-            if segment.file_size() == 0:
-                try:
-                    segment.remove()
-                except OSError:
-                    pass
-        elif segment.file_size() != wanted:
+        if segment.file_size() != segment.size:
             raise LogBrokenError(segment.path)
-        self._drop_oldest()
-        raise LogFullError(str(error))
+        if not segment.size:
+            self.segments.pop()
+            try:
+                segment.remove()
+            except OSError:
+                pass  # it was never made
 
     def _store_acked(self):
         try:
