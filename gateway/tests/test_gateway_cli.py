@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -21,11 +22,15 @@ FRAMES = [one["hex"] for one in VECTORS["frames"]]
 
 
 @pytest.fixture
-def wattness(tmp_path, monkeypatch, capsys):
+def wattness(request, tmp_path, monkeypatch, capsys):
     """Run the command line on a home of its own; gives code, output, errors."""
     monkeypatch.setenv("WATTNESS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")
+
+    umask = os.umask(0o022)
+    os.umask(umask)
+    request.addfinalizer(lambda: os.umask(umask))
 
     def run(*arguments, text=""):
         monkeypatch.setattr(sys, "argv", ["wattness", *arguments])
@@ -142,6 +147,16 @@ def test_board_settings_to_a_place_that_is_not_there(wattness, home, tmp_path):
     code, _, error = wattness("board", "enrol", KEY, "--out", str(tmp_path / "none" / "board.json"))
     assert code == 2
     assert "cannot be written" in error
+
+
+def test_secrets_are_the_owners_alone_even_in_an_open_home(wattness, tmp_path):
+    (tmp_path / "home").mkdir(mode=0o755)
+    wattness("init")
+    wattness("key", "new")
+    wattness("board", "enrol", KEY)
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) & 0o077 for file in (tmp_path / "home").iterdir()}
+    assert modes["wattness.db"] == 0
+    assert set(modes.values()) == {0}
 
 
 def test_status_without_and_with_data(wattness, home):

@@ -54,6 +54,7 @@ def _global(
 
 def main() -> None:
     """Run the command line; exit code 2 and one sentence when the operator must do something."""
+    os.umask(0o077)  # the database and the broker's files hold secrets, wherever the home is
     try:
         app()
     except WattnessError as error:
