@@ -22,7 +22,7 @@ FRAMES = [one["hex"] for one in VECTORS["frames"]]
 
 
 @pytest.fixture
-def wattness(request, tmp_path, monkeypatch, capsys):
+def wattness(tmp_path, monkeypatch, capsys):
     """Run the command line on a home of its own; gives code, output, errors."""
     monkeypatch.setenv("WATTNESS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("NO_COLOR", "1")
@@ -30,7 +30,6 @@ def wattness(request, tmp_path, monkeypatch, capsys):
 
     umask = os.umask(0o022)
     os.umask(umask)
-    request.addfinalizer(lambda: os.umask(umask))
 
     def run(*arguments, text=""):
         monkeypatch.setattr(sys, "argv", ["wattness", *arguments])
@@ -40,7 +39,8 @@ def wattness(request, tmp_path, monkeypatch, capsys):
         output = capsys.readouterr()
         return ended.value.code, output.out, output.err
 
-    return run
+    yield run
+    os.umask(umask)
 
 
 @pytest.fixture
