@@ -36,6 +36,8 @@ check: $(READY) ## formatting, lint, types, import arrows, spelling
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python firmware/stubs.py
+	$(BIN)/mypy --config-file firmware/mypy.ini
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
