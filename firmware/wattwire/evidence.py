@@ -104,9 +104,9 @@ def collect(records, device: str, names=None, before=None, memory=None):
     stream = reader.stream_before(before)
     merged = _Merged()
     foreign = 0
-    for times, columns, part in reader.parts:
+    for times, columns, part, rising in reader.parts:
         if part.role == stream.role:
-            merged.add(times, columns)
+            merged.add(times, columns, rising)
         else:
             foreign += len(times)
     return Collected(merged.times, merged.columns, stream, merged.late, reader.undated, foreign, reader.unknown)
@@ -166,10 +166,10 @@ class _Merged:
         self.columns = {}
         self.late = 0
 
-    def add(self, times, columns):
-        rows = self._later(times)
+    def add(self, times, columns, rising):
         size = len(self.times)
-        if len(rows) < len(times):
+        if not rising or (size and times[0] <= self.times[-1]):
+            rows = self._later(times)
             self.late += len(times) - len(rows)
             times = [times[row] for row in rows]
             columns = {name: [columns[name][row] for row in rows] for name in columns}
@@ -183,8 +183,6 @@ class _Merged:
     def _later(self, times):
         """Return the indices of those rows that are later than every row before them."""
         last = self.times[-1] if self.times else times[0] - 1
-        if times[0] > last and sorted(set(times)) == times:
-            return range(len(times))
         rows = []
         for row, time in enumerate(times):
             if time > last:
@@ -203,7 +201,7 @@ class _Reader:
     def __init__(self, records, device, names, memory):
         self.device = device
         self.names = names
-        self.parts = []  # (times, columns, stream) of each entry
+        self.parts = []  # (times, columns, stream, whether the times rise) of each entry
         self.told = None  # the newest descriptor, whether or not it has rows
         self.undated = 0
         self.unknown = 0
@@ -222,7 +220,7 @@ class _Reader:
         if not self.parts:
             return self.told
         found = self.parts[0][2]
-        for times, _, stream in self.parts:
+        for times, _, stream, _ in self.parts:
             if before is None or times[0] < before:
                 found = stream
         return found
@@ -255,8 +253,10 @@ class _Reader:
                 if start is None:
                     undated += frame.row_count(entry)
                 else:
-                    times, columns = entry_rows(entry, body.streams[entry.stream], start, self.names)
-                    parts.append((times, columns, body.streams[entry.stream]))
+                    stream = body.streams[entry.stream]
+                    times, columns = entry_rows(entry, stream, start, self.names)
+                    rising = entry.dt > 0 if type(entry.dt) is int else sorted(set(times)) == times
+                    parts.append((times, columns, stream, rising))
         return parts, undated, unknown
 
 

@@ -255,6 +255,7 @@ def test_frames_for_another_gateway_are_kept_but_never_counted(author):
     assert bench.intervals()[0].figures["rows"] == 24
     assert bench.intervals()[0].evidence == [[1, 1, 4], [1, 6, 9]]
     assert bench.reader.counters()["verdict"] == {"other_gateway": 1}
+    assert verdicts(bench)[START] == ("flagged", ["other_gateway"])
     bench.check()
 
 
@@ -275,6 +276,7 @@ def test_declared_holes_are_passed_and_their_declaration_is_evidence(author):
     assert interval.figures["rows"] == 18
     bench.put(author.frames[3], at=FakeClock.now)  # comes after all: kept, but the interval is final
     assert bench.intervals() == [interval]
+    assert bench.reader.counters()["late"] == {"frame": 1}
     bench.check()
 
 
@@ -342,6 +344,22 @@ def test_a_lasting_hole_does_not_stop_what_comes_a_day_later(author):
     assert [one.verdict for one in bench.intervals()] == ["flagged", *["accepted"] * 5]
     assert bench.reader.holes() == []
     assert bench.put(author.frames[4], at=START + 2 * DAY) == [(1, 31)]
+    bench.check()
+
+
+def test_a_hole_in_an_old_backlog_is_given_time(author):
+    minutes(author, 0, 30)
+    bench = Bench(author)
+    at = START + 7 * DAY
+    assert bench.put(*author.frames[1:8], at=at) == []  # not even the streams record is here
+    assert bench.tick(at + MINUTE) == 0
+    assert bench.put(author.frames[0], at=at + 2 * MINUTE) == [(1, 8)]
+    bench.put(*author.frames[8:20], at=at + 3 * DAY)
+    bench.put(*author.frames[21:], at=at + 4 * DAY)
+    assert bench.tick(at + 4 * DAY + MINUTE) == 0
+    bench.put(author.frames[20], at=at + 4 * DAY + 2 * MINUTE)
+    assert [one.figures["rows"] for one in bench.intervals()] == [30] * 5
+    assert [one.verdict for one in bench.intervals()] == ["accepted"] * 5
     bench.check()
 
 

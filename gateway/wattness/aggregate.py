@@ -54,8 +54,12 @@ class Window:
             return None
         return self.open + self.length
 
-    def add(self, span: Span) -> None:
+    def extend(self, spans: Iterable[Span]) -> None:
         """Take rows that are later than all before."""
+        for span in spans:
+            self._add(span)
+
+    def _add(self, span: Span) -> None:
         if self.first is None:
             self.first = span.first
         if self.open is None:

@@ -48,7 +48,6 @@ UNKNOWN_STREAMS = Verdict(FLAGGED, "unknown_streams")
 UNKNOWN_STREAM = Verdict(FLAGGED, "unknown_stream")
 OTHER_GATEWAY = Verdict(FLAGGED, "other_gateway")
 TOO_MANY_STREAMS = Verdict(QUARANTINED, "too_many_streams")
-LATE = Verdict(FLAGGED, "late")
 
 _STILL = frozenset({FUTURE_TIME, FRAME_TOO_LONG, UNKNOWN_STREAMS, OTHER_GATEWAY})
 

@@ -1,8 +1,8 @@
 """From bytes that anyone could have sent to a frame that one enrolled board has signed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -15,12 +15,25 @@ from . import strictcbor
 from .errors import ConfigError, RejectedError
 from .model import Arrival, Board, Verified
 
+A = TypeVar("A")
+B = TypeVar("B")
+
 _ES256 = ec.ECDSA(hashes.SHA256())
 
 
 class _Signer(NamedTuple):
     board_id: int
     key: ec.EllipticCurvePublicKey
+
+
+class _Opened(NamedTuple):
+    """A frame of good form, whose signature and payload are still unknown."""
+
+    signer: _Signer
+    raw: bytes
+    payload: bytes
+    signature: bytes
+    signed: bytes
 
 
 class Verifier:
@@ -37,32 +50,54 @@ class Verifier:
 
     def verify(self, arrival: Arrival) -> Verified:
         """Return the frame, or raise RejectedError with a reason code; the payload is not read before its signature."""
-        raw = arrival.raw
-        try:
-            kid, payload, signature = cose.parse(raw)
-            if kid != arrival.kid:
-                raise RejectedError("kid_mismatch", "the topic names another board")
-            signer = self._signers.get(kid)
-            if signer is None:
-                raise RejectedError("unknown_board", kid.hex())
-            signer.key.verify(der(signature), cose.to_be_signed(kid, payload), _ES256)
-            record = frame.decode(payload, strictcbor.decode)
-        except InvalidSignature:
-            raise RejectedError("bad_signature") from None
-        except WireError as error:
-            raise RejectedError(error.reason, error.detail) from None
-        return Verified(signer.board_id, raw, payload, sha256(payload).digest(), record)
+        return _read(_check(self._open(arrival)))
 
     def verify_all(self, arrivals: Sequence[Arrival]) -> tuple[list[Verified], dict[str, int]]:
         """Return the good frames in order, and how many were rejected for which reason."""
-        good: list[Verified] = []
         rejected: dict[str, int] = {}
-        for arrival in arrivals:
-            try:
-                good.append(self.verify(arrival))
-            except RejectedError as error:
-                rejected[error.reason] = rejected.get(error.reason, 0) + 1
-        return good, rejected
+        # Step by step for the whole batch: signatures and decoding push each other out of the processor's caches.
+        opened = _each(self._open, arrivals, rejected)
+        return _each(_read, _each(_check, opened, rejected), rejected), rejected
+
+    def _open(self, arrival: Arrival) -> _Opened:
+        try:
+            kid, payload, signature = cose.parse(arrival.raw)
+        except WireError as error:
+            raise RejectedError(error.reason, error.detail) from None
+        if kid != arrival.kid:
+            raise RejectedError("kid_mismatch", "the topic names another board")
+        signer = self._signers.get(kid)
+        if signer is None:
+            raise RejectedError("unknown_board", kid.hex())
+        return _Opened(signer, arrival.raw, payload, der(signature), cose.to_be_signed(kid, payload))
+
+
+def _check(opened: _Opened) -> _Opened:
+    try:
+        opened.signer.key.verify(opened.signature, opened.signed, _ES256)
+    except InvalidSignature:
+        raise RejectedError("bad_signature") from None
+    return opened
+
+
+def _read(opened: _Opened) -> Verified:
+    payload = opened.payload
+    try:
+        record = frame.decode(payload, strictcbor.decode)
+    except WireError as error:
+        raise RejectedError(error.reason, error.detail) from None
+    return Verified(opened.signer.board_id, opened.raw, payload, sha256(payload).digest(), record)
+
+
+def _each(step: Callable[[A], B], items: Iterable[A], rejected: dict[str, int]) -> list[B]:
+    """Return what `step` makes of those items that it does not reject."""
+    good: list[B] = []
+    for item in items:
+        try:
+            good.append(step(item))
+        except RejectedError as error:
+            rejected[error.reason] = rejected.get(error.reason, 0) + 1
+    return good
 
 
 def load_key(public_key: bytes) -> ec.EllipticCurvePublicKey:

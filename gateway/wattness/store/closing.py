@@ -1,6 +1,5 @@
 """Intervals that are final: figures, evidence and root into the database, and a job for each network."""
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -73,8 +72,8 @@ class Closing:
     def _make(  # noqa: PLR0913, PLR0917 — what an interval is made of
         self, state: BoardState, device: str, a: int, b: int, spans: Sequence[Span], missing: Iterable[Skip]
     ) -> _Made | None:
-        skips = [*missing, *self._skips(state, spans)]
-        ranges = aggregate.ranges(spans, skips)
+        holes = [*missing, *self._skips(state, spans)]
+        ranges = aggregate.ranges(spans, [*holes, *self._foreign(state, spans)])
         if sum(last - first + 1 for _, first, last in ranges) > FRAMES_MAX:
             ranges = aggregate.ranges_of(spans)
         frames = [held for log, first, last in ranges for held in state.held(log, first, last)]
@@ -87,7 +86,7 @@ class Closing:
         if not figures["rows"] and not figures["covered_ms"]:
             return None
         verdict, reasons = self._judge(state, ranges, figures)
-        if any(_within(skip, spans) for skip in skips):
+        if any(_within(hole, spans) for hole in holes):
             reasons.append("hole")
             verdict = quality.FLAGGED if verdict == quality.ACCEPTED else verdict
         root = merkle.root([held.raw for held in frames])
@@ -95,7 +94,7 @@ class Closing:
 
     def _save(self, state: BoardState, stream: Stream, made: _Made, now_ms: int) -> None:
         described = (made.stream.role, made.stream.profile, made.stream.rated_w)
-        texts = [_json(part) for part in (made.figures, made.ranges, made.reasons)]
+        texts = [msgspec.json.encode(part).decode() for part in (made.figures, made.ranges, made.reasons)]
         row = (stream.id, made.a, made.b, *described, *texts[:2], made.root, made.verdict, texts[2], now_ms)
         self._connection.execute(_INSERT, row)
         self._tally.add("interval", made.verdict)
@@ -120,28 +119,22 @@ class Closing:
         return worst, sorted({reason for _, reason in found})
 
     def _skips(self, state: BoardState, spans: Sequence[Span]) -> list[Skip]:
-        """Return what lies between these spans and is no part of the evidence."""
-        found: list[Skip] = []
-        bounds = (state.id, spans[0].log, spans[-1].log)
-        if state.has_skips:
-            query = "SELECT log, first, last, declared_by FROM skip WHERE board_id = ? AND log BETWEEN ? AND ?"
-            found += [Skip(*row) for row in ask(self._connection, query, bounds)]
-        if state.has_foreign:
-            query = "SELECT log, seq, seq, NULL FROM descriptor WHERE board_id = ? AND log BETWEEN ? AND ? AND ours = 0"
-            found += [Skip(*row) for row in ask(self._connection, query, bounds)]
-        return found
+        """Return the frames that are missing between these spans, and perhaps others."""
+        query = "SELECT log, first, last, declared_by FROM skip WHERE board_id = ? AND log BETWEEN ? AND ?"
+        return self._between(state, query, spans) if state.has_skips else []
+
+    def _foreign(self, state: BoardState, spans: Sequence[Span]) -> list[Skip]:
+        """Return the streams records that name another gateway; without them nobody reads the rows they describe."""
+        query = "SELECT log, seq, seq, NULL FROM descriptor WHERE board_id = ? AND log BETWEEN ? AND ? AND ours = 0"
+        return self._between(state, query, spans) if state.has_foreign else []
+
+    def _between(self, state: BoardState, query: str, spans: Sequence[Span]) -> list[Skip]:
+        return [Skip(*row) for row in ask(self._connection, query, (state.id, spans[0].log, spans[-1].log))]
 
 
 def _within(skip: Skip, spans: Sequence[Span]) -> bool:
     """Tell whether frames between the first and the last span are missing."""
     return (spans[0].log, spans[0].seq) < (skip.log, skip.first) < (spans[-1].log, spans[-1].seq)
-
-
-def _json(value: Any) -> str:
-    try:
-        return msgspec.json.encode(value).decode()
-    except OverflowError:  # an integer of more than 64 bits
-        return json.dumps(value)
 
 
 def _largest(figures: Any) -> int:

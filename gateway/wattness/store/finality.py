@@ -5,7 +5,6 @@ from itertools import islice
 
 import apsw
 
-from wattness import quality
 from wattness.aggregate import Skip, Span, Window
 from wattwire import frame
 
@@ -67,7 +66,9 @@ class Finality:
             last = behind - 1
         else:
             following = state.next_log(log.log)
-            last = log.folded if following is None else state.end_of(log, following)
+            if following is None:
+                return False
+            last = state.end_of(log, following)
         self._fold.skip(state, log, last, None)
         return True
 
@@ -96,10 +97,11 @@ class Finality:
             last_log, last_seq = record.log, record.seq
             if record.kind == frame.KIND_STREAMS:
                 self._fold.peek(shadow, held)
-            elif record.kind == frame.KIND_ROWS and quality.advances(verdicts := self._fold.judge(shadow, held)):
-                self._fold.mark(state, record, verdicts)
-                for _, spans, _ in self._fold.spans(shadow, held):
-                    for span in spans:
-                        window.add(span)
+            elif record.kind == frame.KIND_ROWS:
+                verdicts, additions = self._fold.examine(shadow, held)
+                if verdicts:
+                    self._fold.mark(state, record, verdicts)
+                for _, spans, _ in additions:
+                    window.extend(spans)
             if window.closable():
                 return

@@ -1,7 +1,7 @@
 """Frames into streams: each frame once, in the order of (log, seq), as far as nothing is missing."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import apsw
 import msgspec
@@ -16,6 +16,14 @@ from .schema import ask
 from .tally import Tally
 
 STREAMS_MAX = 256  # per board
+
+
+class Addition(NamedTuple):
+    """What an entry adds to its stream, and how many of its rows were too late for that."""
+
+    stream: Stream
+    spans: list[Span]
+    late: int
 
 
 class Fold:
@@ -43,52 +51,26 @@ class Fold:
                 while stream.window.closable():
                     yield stream
 
-    def spans(self, state: BoardState, held: Held) -> Iterator[tuple[Stream, list[Span], int]]:
-        """Yield what each entry of a good rows frame adds to its stream, and how many rows were too late for it."""
-        record = held.record
-        descriptor = state.descriptor(record.log, record.body.streams_hash)
-        found = self.start(state, record)
-        if descriptor is None or not descriptor.ours or found is None:
-            return
-        start, dated_by = found
-        needs = (descriptor.seq,) if dated_by is None else (descriptor.seq, dated_by)
-        for entry in record.body.entries:
-            stream = state.streams.get(descriptor.devices[entry.stream]) if _fits(entry, descriptor) else None
-            if stream is not None:
-                parts, late = runs(entry, start, stream.window.last)
-                yield stream, [Span(record.log, record.seq, first, last, needs) for first, last in parts], late
-
-    def start(self, state: BoardState, record: Any) -> tuple[int, int | None] | None:
-        """Return (unix ms of a record's `up`, seq of the frame that dates it if another does); None when unknown."""
-        if record.unix is not None:
-            return record.unix, None
-        dated = state.dated(record.log, record.boot)
-        return None if dated is None else (dated[0] + record.up, dated[1])
-
-    def judge(self, state: BoardState, held: Held) -> list[Verdict]:
-        """Return what is wrong with the content of a rows frame whose time is known."""
+    def examine(self, state: BoardState, held: Held) -> tuple[list[Verdict], Iterable[Addition]]:
+        """Return what is wrong with a rows frame, and what it adds to streams; each addition is to be made at once."""
         record = held.record
         descriptor = state.descriptor(record.log, record.body.streams_hash)
         if descriptor is None:
-            return [quality.UNKNOWN_STREAMS]
+            return [quality.UNKNOWN_STREAMS], ()
         if not descriptor.ours:
-            return [quality.OTHER_GATEWAY]
-        start = self.start(state, record)
+            return [quality.OTHER_GATEWAY], ()
+        dated_by = None
+        start = record.unix
         if start is None:
-            return []
-        found = set()
-        for entry in record.body.entries:
-            if not _fits(entry, descriptor):
-                found.add(quality.UNKNOWN_STREAM)
-                continue
-            last = _last(entry, start[0])
-            if last > held.received_ms + self._future_ms:
-                found.add(quality.FUTURE_TIME)
-            if last - start[0] > quality.FRAME_MS_MAX:
-                found.add(quality.FRAME_TOO_LONG)
-            if quality.impossible(entry.columns, descriptor.limits[entry.stream]):
-                found.add(quality.IMPOSSIBLE_VALUE)
-        return list(found)
+            dated = state.dated(record.log, record.boot)
+            if dated is None:
+                return [], ()
+            start, dated_by = record.up + dated[0], dated[1]
+        verdicts = _judge(record, descriptor, start, held.received_ms + self._future_ms)
+        if not quality.advances(verdicts):
+            return verdicts, ()
+        needs = (descriptor.seq,) if dated_by is None else (descriptor.seq, dated_by)
+        return verdicts, _additions(state, record, descriptor, start, needs)
 
     def peek(self, state: BoardState, held: Held) -> tuple[Descriptor, bytes]:
         """Remember a streams record; returns it and its hash."""
@@ -107,11 +89,11 @@ class Fold:
         for held in state.since(min(starts.values(), default=end), end):
             position = (held.record.log, held.record.seq)
             state.recent[position] = held
-            if held.record.kind == frame.KIND_ROWS and quality.advances(self.judge(state, held)):
-                for stream, spans, _ in self.spans(state, held):
+            if held.record.kind == frame.KIND_ROWS:
+                _, additions = self.examine(state, held)
+                for stream, spans, _ in additions:
                     if starts.get(stream.device, end) <= position:
-                        for span in spans:
-                            stream.window.add(span)
+                        stream.window.extend(spans)
         state.read_boot(end)
 
     def skip(self, state: BoardState, log: Log, last: int, declared_by: int | None) -> None:
@@ -156,8 +138,10 @@ class Fold:
         if log.since_ms is None:
             held = state.get(behind_log, behind_seq)
             if held is not None:
-                start = self.start(state, held.record)
-                log.since_ms = held.received_ms if start is None else start[0]
+                record = held.record
+                dated = state.dated(record.log, record.boot)
+                log.since_ms = record.unix or (held.received_ms if dated is None else record.up + dated[0])
+                log.moved_ms = max(log.moved_ms, held.received_ms)  # the hole is that young
                 log.dirty = True
 
     def _take(self, state: BoardState, log: Log, held: Held) -> Iterator[Stream]:
@@ -225,16 +209,14 @@ class Fold:
             state.streams[device] = Stream(stream_id, device, Window(self._length_ms))
 
     def _rows(self, state: BoardState, held: Held) -> Iterator[Stream]:
-        verdicts = self.judge(state, held)
+        verdicts, additions = self.examine(state, held)
         if verdicts:
             self.mark(state, held.record, verdicts)
-        if quality.advances(verdicts):
-            for stream, spans, late in self.spans(state, held):
-                if late:
-                    self._tally.add("rows", "left_out", late)
-                for span in spans:
-                    stream.window.add(span)
-                yield stream
+        for stream, spans, late in additions:
+            if late:
+                self._tally.add("rows", "left_out", late)
+            stream.window.extend(spans)
+            yield stream
 
     def mark(self, state: BoardState, record: Any, verdicts: list[Verdict]) -> None:
         """Keep what is wrong with a frame."""
@@ -243,6 +225,33 @@ class Fold:
         for verdict in verdicts:
             self._connection.execute(query, (state.id, record.log, record.seq, verdict.reason, verdict.level))
             self._tally.add("verdict", verdict.reason)
+
+
+def _judge(record: Any, descriptor: Descriptor, start: int, latest: int) -> list[Verdict]:
+    """Return what is wrong with rows that begin at unix ms `start`, of which none may be later than `latest`."""
+    found: list[Verdict] = []
+    for entry in record.body.entries:
+        if not _fits(entry, descriptor):
+            found.append(quality.UNKNOWN_STREAM)
+            continue
+        last = _last(entry, start)
+        if last > latest:
+            found.append(quality.FUTURE_TIME)
+        if last - start > quality.FRAME_MS_MAX:
+            found.append(quality.FRAME_TOO_LONG)
+        if quality.impossible(entry.columns, descriptor.limits[entry.stream]):
+            found.append(quality.IMPOSSIBLE_VALUE)
+    return list(dict.fromkeys(found))
+
+
+def _additions(
+    state: BoardState, record: Any, descriptor: Descriptor, start: int, needs: tuple[int, ...]
+) -> Iterator[Addition]:
+    for entry in record.body.entries:
+        stream = state.streams.get(descriptor.devices[entry.stream]) if _fits(entry, descriptor) else None
+        if stream is not None:
+            found, late = runs(entry, start, stream.window.last)
+            yield Addition(stream, [Span(record.log, record.seq, first, last, needs) for first, last in found], late)
 
 
 def _fits(entry: Any, descriptor: Descriptor) -> bool:

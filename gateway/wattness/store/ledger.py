@@ -63,6 +63,8 @@ class Ledger:
             )
         )
         state.recent[log.log, seq] = Held(verified.raw, record, received_ms)
+        if seq <= log.folded or log.log < (state.folding or 0):
+            self._tally.add("late", "frame")  # intervals have passed over it for good
         log.dirty = True
         log.frames += 1
         log.received_ms = received_ms

@@ -15,6 +15,22 @@ from wattness.errors import StoreError
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+# The disk's or the system's fault, which every command of the transaction shares; other errors are one command's own.
+_TROUBLE = (
+    apsw.BusyError,
+    apsw.CantOpenError,
+    apsw.CorruptError,
+    apsw.FullError,
+    apsw.InterruptError,
+    apsw.IOError,
+    apsw.LockedError,
+    apsw.NoMemError,
+    apsw.NotADBError,
+    apsw.PermissionsError,
+    apsw.ProtocolError,
+    apsw.ReadOnlyError,
+)
+
 
 class _Command(NamedTuple):
     run: Callable[[], Any]
@@ -84,7 +100,7 @@ class Writer:
         """Return each command's result, or the exception it ends with."""
         try:
             results = self._transaction(group)
-        except apsw.Error as error:
+        except _TROUBLE as error:
             self._roll_back()
             self._report(error)
             return [StoreError(f"The database did not take it: {error}")] * len(group)
@@ -113,7 +129,7 @@ class Writer:
             except apsw.Error as error:
                 log.warning("store roll-back failed error=%s", error)
 
-    def _report(self, error: apsw.Error) -> None:
+    def _report(self, error: Exception) -> None:
         if not self.failing:
             self.failing = True
             log.error("store failed error=%s: nothing is acknowledged until it recovers", error)
