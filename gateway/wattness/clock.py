@@ -8,7 +8,7 @@ from dataclasses import dataclass
 class Clock:
     """Civil unix ms as `civil_ms + (real − real_ms) × rate`; the default is the true time.
 
-    Schedules and timestamps use `now_ms`; leases, back-off, keep-alives and time-outs use `real_ms_now`.
+    Schedules and timestamps use `now_ms`; leases, back-off, keepalives and time-outs use `real_ms_now`.
     """
 
     real_ms: int = 0
