@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 STOP_S = 10.0
+PORTS = range(20_000, 32_000)  # below those that Linux takes for outgoing connections
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -19,15 +21,16 @@ class DemoError(Exception):
 
 
 def free_port(wanted: int = 0) -> int:
-    """Return `wanted` if nobody listens there, else any free port of the loopback interface."""
-    for port in (wanted, 0):
+    """Return `wanted` if nobody listens there, else a free port that the system gives to no outgoing connection."""
+    for port in (wanted, *random.sample(PORTS, 50)):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return int(probe.getsockname()[1])
+            if port:
+                return port
     raise DemoError("There is no free port on 127.0.0.1; close some programs and try again.")
 
 
