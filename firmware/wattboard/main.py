@@ -1,7 +1,10 @@
 """The board's program: wires the parts and runs them. Without a key or a configuration it leaves the REPL alone."""
 
+# ruff: noqa: E402  (the heap's threshold comes before the modules that need it)
 import asyncio
 import gc
+
+gc.threshold(8192)  # while modules load: what their compilation leaves behind would break the heap into small pieces
 
 from wattboard import config, hal, keys, supervise
 from wattboard.bus import Bus
@@ -65,6 +68,7 @@ def main():
         print("wattness: config:", error)
         return
     gc.collect()
+    gc.threshold(-1)
     try:
         asyncio.run(run(settings, key, state, devices, Logbook(LOG_ROOT, state, hal.log_limit_bytes(LOG_ROOT))))
     except KeyboardInterrupt:
