@@ -2,12 +2,15 @@
 
 import asyncio
 import random
-from itertools import pairwise
+from itertools import pairwise, product
+from pathlib import Path
 
 import pytest
 
+from emulator.flash import read_log
 from emulator.metered import Metered
-from wattwire import frame
+from emulator.target import EmulatedTarget, Target
+from wattwire import cose, frame
 
 CUTS = 4
 
@@ -40,3 +43,39 @@ async def test_a_reset_is_a_new_boot_of_the_same_log(metered: Metered) -> None:
     records = await metered.wait(lambda records: records[-1].boot > before[-1].boot)
     assert {record.log for record in records} == {1}
     assert records[: len(before)] == before
+
+
+async def test_cuts_inside_flash_operations(target: Target, tmp_path: Path) -> None:
+    chance = random.Random(4)
+    await _cut_inside(target, tmp_path, [(chance.randrange(1, 40), tear) for tear in ("none", "half", "all")])
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+async def test_cuts_inside_every_flash_operation(target: Target, tmp_path: Path) -> None:
+    await _cut_inside(target, tmp_path, list(product(range(1, 60), ("none", "half", "all"))))
+
+
+async def _cut_inside(target: Target, tmp_path: Path, cuts: list[tuple[int, str]]) -> None:
+    """Let the power go in the n-th flash operation of a boot, for each of `cuts`; no frame may be lost of any."""
+    if not isinstance(target, EmulatedTarget):
+        pytest.skip("only an emulated board's power can go inside a flash operation")
+    public_key = bytes.fromhex(await target.make_key())
+    nowhere = {"host": "127.0.0.1", "port": 1, "user": "board", "password": "word"}
+    await target.configure({"gateway": "00" * 32, "link_key": "11" * 32, "mqtt": nowhere}, tmp_path / "config.json")
+    before: dict[tuple[int, int], bytes] = {}
+    for operation, tear in cuts:
+        await target.power_cut()
+        target.board.cut = (operation, tear)
+        await target.power_on()
+        async with asyncio.timeout(60):
+            await target.board.wait_off()
+        after = read_log(target.board.flash_image)
+        assert before.items() <= after.items(), (operation, tear)
+        before = after
+    numbers = sorted(before)
+    assert numbers == [(1, seq) for seq in range(1, len(numbers) + 1)]
+    payloads = [cose.verify(public_key, before[number]) for number in numbers]
+    for one, other in pairwise(payloads):
+        assert frame.decode(other).prev == frame.prev_of(one)
+    assert len(payloads) > len(cuts) // 2
