@@ -92,6 +92,14 @@ async def test_a_board_with_network_time_dates_its_rows_by_it(tmp_path):
         server.close()
 
 
+def _usage(*, signs: bool) -> x509.KeyUsage:
+    """What RFC 5280 wants said, and Python from 3.13 on insists on."""
+    usages = ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only")
+    return x509.KeyUsage(
+        digital_signature=True, key_cert_sign=signs, crl_sign=signs, decipher_only=False, **dict.fromkeys(usages, False)
+    )
+
+
 def certificates(folder: Path) -> tuple[bytes, str]:
     """Make a CA and a server's certificate for localhost; return the CA's in PEM and nats-server's settings."""
     now = dt.datetime.now(dt.UTC)
@@ -110,6 +118,9 @@ def certificates(folder: Path) -> tuple[bytes, str]:
             .not_valid_before(now - dt.timedelta(days=1))
             .not_valid_after(now + dt.timedelta(days=1))
             .add_extension(x509.BasicConstraints(ca=who == "ca", path_length=None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(keys[who].public_key()), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(keys["ca"].public_key()), critical=False)
+            .add_extension(_usage(signs=who == "ca"), critical=True)
         )
         if who == "server":
             alternatives = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
