@@ -144,7 +144,7 @@ def test_digest_zero_leaves_only_the_key_part():
 
 def test_nonce_out_of_range_and_zero_halves_are_passed_over(monkeypatch):
     true_nonces = p256._nonces
-    true_multiply = p256._multiply_base
+    true_multiply = p256.multiply_base
     first = {"multiply": True}
 
     def nonces(seed):
@@ -160,7 +160,7 @@ def test_nonce_out_of_range_and_zero_halves_are_passed_over(monkeypatch):
 
     expected = p256.sign(SECRET, DIGEST)
     monkeypatch.setattr(p256, "_nonces", nonces)
-    monkeypatch.setattr(p256, "_multiply_base", multiply)
+    monkeypatch.setattr(p256, "multiply_base", multiply)
     assert p256.sign(SECRET, DIGEST) == expected
 
 

@@ -2,7 +2,9 @@
 
 import asyncio
 
-from wattboard import config, hal
+from wattboard import hal
+from wattboard.errors import ConfigError
+from wattboard.loan import Loan
 from wattwire import link
 from wattwire.errors import WireError
 
@@ -45,8 +47,9 @@ class Commands:
         if type(text) is not str:
             raise WireError("bad_form", "config")
         try:
-            config.store(text)
-        except config.ConfigError as error:
+            with Loan("wattboard.config") as config:
+                config.store(text)
+        except ConfigError as error:
             print("config refused:", error)
             self._health.count("refused_configs")
             return

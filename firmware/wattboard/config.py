@@ -3,6 +3,8 @@
 import json
 import os
 
+from wattboard.errors import ConfigError
+
 PATH = "/config.json"
 TEXT_MAX = 8192
 STREAMS_MAX = 8
@@ -47,10 +49,6 @@ STREAM = {
     "rated_w": (int, False, 1, 100000000),
     "inverted": (bool, False, 0, 1),
 }
-
-
-class ConfigError(ValueError):
-    """The operator must put the configuration right; the text names the key."""
 
 
 def load(path=PATH):

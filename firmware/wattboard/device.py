@@ -1,27 +1,18 @@
-"""One metered device: what it is, how it is read, and what its values are called on the wire."""
+"""One metered device: how it is read, and what its values are called on the wire."""
 
-import hashlib
-
-from wattboard.config import ConfigError
-from wattwire import frame, profile, sunspec
+from wattboard.errors import SilentError
+from wattboard.loan import Loan
+from wattwire import reading, records
 from wattwire.errors import WireError
 from wattwire.modbus import ModbusError
 
-PROFILES = "/profiles/"
 SUNSPEC = "sunspec"
+BINDING = "wattboard.binding"
 TRIES = 2
 EXPONENT_CHANGES_MAX = 8  # then the finest exponent stays, and coarser values are multiplied, which is exact
 FINAL_CODES = (1, 2, 3)  # exceptions that say the same when asked again
 HASH_SIZE = 16
 VALUE_LIMIT = 1 << 62  # the difference of two values has 63 bits
-
-
-class SilentError(Exception):
-    """The device did not answer at all."""
-
-
-class UnsuitableError(SilentError):
-    """The device answered, but it is not what the configuration says; it may be tomorrow."""
 
 
 class Device:
@@ -35,15 +26,16 @@ class Device:
         self._settings = settings
         self._bus = bus
         self._path = path
-        self._profile = None  # type: profile.Profile | None
+        self._profile = None  # type: reading.Profile | None
         self._profile_hash = bytes(HASH_SIZE)
         self._names = ()
         self._reads = []
         self._exponents = {}
         self._changes = 0
         self._serial = None
-        if settings["profile"] != SUNSPEC:
-            self._bind(profile.bind(self._load(settings["profile"])))
+        if not self.walks:
+            with Loan(BINDING) as binding:
+                self._take(binding.from_profile(settings, path))
 
     @property
     def walks(self):
@@ -57,8 +49,8 @@ class Device:
         if self._profile is not None:
             name = self._profile.id
             seen = {point: (0, exponent) for point, exponent in self._exponents.items()}
-            points = [frame.Point(*each) for each in profile.wire_points(self._profile, self._names, seen)]
-        return frame.Stream(
+            points = [records.Point(*each) for each in reading.wire_points(self._profile, self._names, seen)]
+        return records.Stream(
             self.role,
             name,
             self._profile_hash,
@@ -71,15 +63,15 @@ class Device:
 
     async def identify(self):
         """Ask the device what it is; raises SilentError."""
-        if self.walks:
-            models = await self._walk()
-            try:
-                await self._choose(models)
-            except ConfigError as error:
-                print("wattness:", error)
-                raise UnsuitableError
-        else:
-            await self._read_serial(self._profile)
+        if self.known and not self.walks:
+            return
+        self.known = False
+        with Loan(BINDING) as binding:
+            if self.walks:
+                bound, self._serial = await binding.from_map(self, self._settings, self._path)
+                self._take(bound)
+            else:
+                self._serial = await binding.read_serial(self, self._profile)
         self.known = True
 
     async def poll(self):
@@ -87,8 +79,8 @@ class Device:
         bound = self._profile
         if bound is None:
             raise SilentError  # it was never identified
-        answers = await self._answers(self._reads)
-        values = profile.orient(profile.decode(bound, self._names, answers), bound, self.role)
+        answers = await self.answers(self._reads)
+        values = reading.orient(reading.decode(bound, self._names, answers), bound, self.role)
         changed = self._follow_exponents(values)
         row = [self._integer(name, values[name]) for name in self._names]
         for value in row:
@@ -108,6 +100,9 @@ class Device:
         for name, value in values.items():
             if value is None:
                 continue
+            if abs(value[1]) > records.EXPONENT_MAX:
+                values[name] = None  # the wire cannot say it
+                continue
             held = self._exponents.get(name)
             if value[1] == held or (self._changes >= EXPONENT_CHANGES_MAX and value[1] > held):
                 continue
@@ -116,97 +111,39 @@ class Device:
         self._changes += changed
         return changed
 
-    async def _answers(self, reads):
+    async def answers(self, reads):
+        """Return (Read, register bytes or None) for each of `reads`; raises SilentError."""
         answers = []
         for read in reads:  # MicroPython has no await in a comprehension
             answers.append((read, await self._registers(read)))
         return answers
 
+    async def registers_once(self, read):
+        """Return a Read's bytes; raises ModbusError or WireError."""
+        try:
+            return await self._bus.read(self.unit, read)
+        except WireError:
+            self.errors += 1
+            raise
+
     async def _registers(self, read):
         """Return a Read's bytes, or None if the device refused or garbled them; raises SilentError."""
         for attempt in range(TRIES):
             try:
-                return await self._bus.read(self.unit, read)
+                return await self.registers_once(read)
             except ModbusError as error:
                 self.errors += 1
                 if error.code in FINAL_CODES:
                     return None
             except WireError as error:
-                self.errors += 1
                 if error.reason == "timeout" and attempt == TRIES - 1:
                     raise SilentError
         return None
 
-    async def _walk(self):
-        walker = sunspec.Walker()
-        silent = 0
-        while True:
-            read = walker.next()
-            if read is None:
-                return walker.models
-            try:
-                walker.take(await self._bus.read(self.unit, read))
-                silent = 0
-            except ModbusError as error:
-                walker.fail(error)
-            except WireError as error:
-                self.errors += 1
-                silent += 1
-                if error.reason == "timeout" and silent >= TRIES:
-                    raise SilentError
-                walker.fail(error)
-
-    async def _choose(self, models):
-        """Take the model that suits the role, and the serial number from the common model before it."""
-        model = sunspec.choose(models, self.role)
-        if model is None:
-            raise ConfigError("%s.profile: the device has no SunSpec model for a %s" % (self._path, self.role))
-        common = sunspec.common_of(models, model)
-        if common is not None:
-            bound = profile.bind(self._load(sunspec.PROFILES[common.id], keep=False), common.base, common.length)
-            await self._read_serial(bound)
-        self._bind(profile.bind(self._load(sunspec.PROFILES[model.id]), model.base, model.length))
-
-    async def _read_serial(self, bound):
-        answers = await self._answers(profile.plan_identity(bound))
-        serial = profile.identify(bound, answers).get("serial")
-        if serial is not None:
-            self._serial = hashlib.sha256(serial.encode()).digest()[:HASH_SIZE]
-
-    def _bind(self, bound):
-        """Plan the reads of the wanted points and forget the others."""
-        names = tuple(self._settings.get("points", ())) or bound.default
-        missing = profile.unknown(bound, names)
-        if missing and "points" in self._settings:
-            raise ConfigError("%s.points: the device has no point %s" % (self._path, missing[0]))
-        names = tuple([name for name in names if name not in missing])
-        points = tuple([point for point in bound.points if point.name in names])
-        self._profile = profile.Profile(
-            bound.id,
-            bound.title,
-            bound.positive,
-            bound.max_registers,
-            bound.models,
-            bound.default,
-            points,
-            bound.identity,
-            None,
-        )
-        if names != self._names:
-            self._exponents = {point.name: point.exponent for point in points}
-        self._names = names
-        self._reads = profile.plan(self._profile, names)
-        self.known = not self.walks and not bound.identity
-
-    def _load(self, name, *, keep=True):
-        try:
-            with open(PROFILES + name + ".json", "rb") as file:
-                text = file.read()
-        except OSError:
-            raise ConfigError("%s.profile: there is no profile %s" % (self._path, name))
-        if keep:
-            self._profile_hash = hashlib.sha256(text).digest()[:HASH_SIZE]
-        try:
-            return profile.load(text)
-        except WireError as error:
-            raise ConfigError("%s.profile: %s: %s" % (self._path, name, error))
+    def _take(self, bound):
+        """Read by this Binding from now on."""
+        if bound.names != self._names:
+            self._exponents = {point.name: point.exponent for point in bound.profile.points}
+        self._profile, self._profile_hash = bound.profile, bound.profile_hash
+        self._names, self._reads = bound.names, bound.reads
+        self.known = not self.walks and not bound.profile.identity

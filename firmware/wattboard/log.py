@@ -9,7 +9,7 @@ import os
 from collections import namedtuple
 
 from wattboard.segment import HEAD_SIZE, Segment, first_of
-from wattwire import cose, frame
+from wattwire import cose, records
 from wattwire.errors import WireError
 
 ACKED_FILE = "acked"
@@ -47,7 +47,7 @@ def peek(payload):
         if at >= len(payload) or payload[at] != key:
             raise WireError("bad_form", "record")
         if key == 3:
-            at += 2 + frame.HASH_SIZE
+            at += 2 + records.HASH_SIZE
             continue
         value, at = _uint(payload, at + 1)
         values.append(value)
@@ -77,7 +77,7 @@ class Log:
         self.segment_bytes = segment_bytes or max(SEGMENT_BYTES_MIN, limit_bytes // SEGMENTS)
         self.segments = []
         self.last = 0
-        self.prev = bytes(frame.HASH_SIZE)
+        self.prev = bytes(records.HASH_SIZE)
         self.head = None
         self.acked = 0
         self.holes = []
@@ -100,12 +100,12 @@ class Log:
         head = peek(payload)
         if head.log != self.number or head.seq != self.last + 1:
             raise WireError("bad_range", "not the next frame")
-        if self.full() and head.kind != frame.KIND_STREAMS:
+        if self.full() and head.kind != records.KIND_STREAMS:
             raise WireError("bad_form", "a segment opens with a streams record")
         self._make_room(HEAD_SIZE + len(data))
         self._write(data, head.seq)
         self.last = head.seq
-        self.prev = frame.prev_of(payload)
+        self.prev = records.prev_of(payload)
         self.head = head
 
     def untold(self):
@@ -197,7 +197,7 @@ class Log:
             raise LogBrokenError(self.folder)
         if head.log != self.number or head.seq != self.last:
             raise LogBrokenError(self.folder)
-        self.prev = frame.prev_of(payload)
+        self.prev = records.prev_of(payload)
         self.head = head
 
     def _make_room(self, size):

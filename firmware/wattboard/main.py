@@ -6,12 +6,14 @@ import gc
 
 gc.threshold(8192)  # while modules load: what their compilation leaves behind would break the heap into small pieces
 
-from wattboard import config, hal, keys, supervise
+from wattboard import hal, supervise
 from wattboard.bus import Bus
 from wattboard.clock import Clock
 from wattboard.commands import Commands
 from wattboard.device import Device
+from wattboard.errors import ConfigError
 from wattboard.health import Health
+from wattboard.loan import Loan
 from wattboard.logbook import Logbook
 from wattboard.meter import Meter
 from wattboard.recorder import Recorder, Witness
@@ -56,15 +58,17 @@ async def run(settings, key, state, devices, book):
 def main():
     """Start, or say on the REPL what is missing."""
     state = State(hal.nvs())
-    key = keys.load(state)
     try:
-        settings = config.load()
+        with Loan("wattboard.keys") as keys:
+            key = keys.load(state)
+        with Loan("wattboard.config") as config:
+            settings, path = config.load(), config.PATH
         if key is None or settings is None:
-            print("wattness: no", "key: import wattboard.keys; wattboard.keys.make()" if key is None else config.PATH)
+            print("wattness: no", "key: import wattboard.keys; wattboard.keys.make()" if key is None else path)
             return
         bus = Bus(hal.uart(settings["bus"]), settings["bus"]["baud"], hal.output(settings["bus"].get("de")))
         devices = [Device(each, bus, "$.streams[%d]" % index) for index, each in enumerate(settings["streams"])]
-    except config.ConfigError as error:
+    except ConfigError as error:
         print("wattness: config:", error)
         return
     gc.collect()

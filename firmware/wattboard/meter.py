@@ -3,7 +3,7 @@
 import asyncio
 
 from wattboard import hal
-from wattboard.device import SilentError
+from wattboard.errors import SilentError
 from wattboard.schedule import Schedule
 
 WAKE_REAL_MS = 5000
@@ -96,6 +96,7 @@ class Meter:
         device = self.devices[index]
         schedule = self._schedules[index]
         began_ms = hal.uptime_ms()
+        was_known = device.known
         self.polls += 1
         try:
             found = await self._read(device)
@@ -103,7 +104,7 @@ class Meter:
             self.silent_polls += 1
             schedule.silent(began_ms)
             return
-        if schedule.answered(began_ms) and device.walks:
+        if schedule.answered(began_ms) and was_known and device.walks:
             # It was away and may have come back as something else.
             await self._meet_again(device)
             return
@@ -118,8 +119,7 @@ class Meter:
     async def _read(self, device):
         if not device.known:
             await device.identify()
-            found = await device.poll()
-            return (found[0], True) if found is not None else None
+            self._begin()  # whatever the first poll brings: rows have the columns that the streams record says
         return await device.poll()
 
     async def _meet_again(self, device):
@@ -128,6 +128,6 @@ class Meter:
             await device.identify()
             await device.poll()
         except SilentError:
-            return
-        if device.stream() != before:
+            pass  # a device that stays unknown is asked again at its next poll
+        if device.known and device.stream() != before:
             self._begin()

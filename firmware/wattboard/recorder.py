@@ -4,7 +4,7 @@ from collections import namedtuple
 
 from wattboard.log import LogFullError
 from wattboard.rows import Rows
-from wattwire import cose, frame
+from wattwire import cose, records
 
 ROWS_BYTES_MAX = 7000  # of a frame's 8192
 VALUES_MAX = 2400  # numbers held in memory before a frame is sealed early
@@ -75,7 +75,7 @@ class Recorder:
                 self._append_streams(self.last_up + 1)
             up_ms = min([rows.start for _, rows in held])
             entries = [rows.entry(index, up_ms) for index, rows in held]
-            self._append(frame.KIND_ROWS, up_ms, frame.Rows(self._streams_hash, entries))
+            self._append(records.KIND_ROWS, up_ms, records.Rows(self._streams_hash, entries))
             self.last_up = max([rows.end for _, rows in held])
         except LogFullError:
             self.unstored_rows += sum([rows.count for _, rows in held])
@@ -86,7 +86,7 @@ class Recorder:
         try:
             if self._streams_hash is None or self.log.full():
                 self._append_streams(self.last_up + 1)
-            self._append(frame.KIND_HEALTH, max(now_ms, self.last_up + 1), frame.Health(values))
+            self._append(records.KIND_HEALTH, max(now_ms, self.last_up + 1), records.Health(values))
         except LogFullError:
             pass  # the next one will say more
 
@@ -101,15 +101,15 @@ class Recorder:
             pass  # the next frame tries again: without it no rows frame can be
 
     def _append_streams(self, up_ms):
-        body = frame.Streams(self._streams, self.witness.about, self.witness.gateway, self.previous)
-        payload = self._append(frame.KIND_STREAMS, up_ms, body)
+        body = records.Streams(self._streams, self.witness.about, self.witness.gateway, self.previous)
+        payload = self._append(records.KIND_STREAMS, up_ms, body)
         self.previous = None
-        self._streams_hash = frame.prev_of(payload)
+        self._streams_hash = records.prev_of(payload)
 
     def _append(self, kind, up_ms, body):
         log = self.log
         hole = log.untold()
-        record = frame.Record(
+        record = records.Record(
             kind,
             log.number,
             log.last + 1,
@@ -121,7 +121,7 @@ class Recorder:
             body,
             {},
         )
-        payload = frame.encode(record)
+        payload = records.encode(record)
         key = self.witness.key
         log.append(cose.sign1(key.secret, key.kid, payload))
         self.last_up = up_ms

@@ -1,6 +1,6 @@
 """The rows of one stream since the last frame, kept as the wire wants them: columns of differences."""
 
-from wattwire import frame
+from wattwire import records
 
 ENTRY_BYTES = 24  # heads, start and spacing of an entry, at most
 
@@ -52,7 +52,7 @@ class Rows:
 
     def entry(self, stream, base_ms):
         """Return the Entry of these rows, `base_ms` being the record's own time."""
-        return frame.Entry(stream, self.start - base_ms, self._spacing(), self._columns)
+        return records.Entry(stream, self.start - base_ms, self._spacing(), self._columns)
 
     def _spacing(self):
         """Return the constant spacing of the rows, or the list of all of them."""

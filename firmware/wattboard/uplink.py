@@ -4,7 +4,8 @@ import asyncio
 import os
 import random
 
-from wattboard import hal, sntp
+from wattboard import hal
+from wattboard.loan import Loan
 from wattwire import link, mqtt
 from wattwire.errors import WireError
 
@@ -115,11 +116,12 @@ class Uplink:
         if self._ntp is None or hal.real_ms() < self._ntp_due_ms:
             return
         self._ntp_due_ms = hal.real_ms() + NTP_RETRY_MS
-        nonce = os.urandom(sntp.NONCE_SIZE)
         try:
-            asked_ms = hal.uptime_ms()
-            answer = await hal.ask_udp(self._ntp, sntp.PORT, sntp.request(nonce), NTP_TIMEOUT_MS)
-            unix_ms = sntp.unix_ms(answer, nonce)
+            with Loan("wattboard.sntp") as sntp:
+                nonce = os.urandom(sntp.NONCE_SIZE)
+                asked_ms = hal.uptime_ms()
+                answer = await hal.ask_udp(self._ntp, sntp.PORT, sntp.request(nonce), NTP_TIMEOUT_MS)
+                unix_ms = sntp.unix_ms(answer, nonce)
         except (OSError, WireError) as error:
             print("network time:", repr(error))
             self._health.count("ntp_failures")

@@ -3,11 +3,9 @@
 Both directions pass through the same checks: what cannot be decoded cannot be encoded either.
 """
 
-import hashlib
 import struct
-from collections import namedtuple
 
-from wattwire import cbor, shape
+from wattwire import cbor, records, shape
 from wattwire.errors import WireError
 
 try:
@@ -15,31 +13,27 @@ try:
 except ImportError:  # MicroPython, where struct does not refuse what does not fit either
     accumulate = None
 
-KIND_STREAMS = 1
-KIND_ROWS = 2
-KIND_HEALTH = 3
+# What a board needs of this, under the names by which everybody else knows it.
+KIND_STREAMS = records.KIND_STREAMS
+KIND_ROWS = records.KIND_ROWS
+KIND_HEALTH = records.KIND_HEALTH
+PAYLOAD_SIZE_MAX = records.PAYLOAD_SIZE_MAX
+HASH_SIZE = records.HASH_SIZE
+EXPONENT_MAX = records.EXPONENT_MAX
+Record = records.Record
+Streams = records.Streams
+Stream = records.Stream
+Point = records.Point
+Rows = records.Rows
+Entry = records.Entry
+Health = records.Health
+prev_of = records.prev_of
 
 ROLES = ("pv", "battery", "grid", "load", "vehicle", "charger")
-PAYLOAD_SIZE_MAX = 8192
-HASH_SIZE = 16
 GATEWAY_SIZE = 32
-EXPONENT_MAX = 18
 UNIT_MAX = 255
 EXTRA_KEY_MIN = 32
 
-# `lost` is None or (from, to); `unix` may be None; `extra` keeps the keys from 32 on.
-Record = namedtuple("Record", ("kind", "log", "seq", "prev", "boot", "up", "unix", "lost", "body", "extra"))
-# `gateway` is SHA-256 of the gateway's public key; `previous` is None or (last seq, last prev) of log − 1.
-Streams = namedtuple("Streams", ("streams", "about", "gateway", "previous"))
-# `serial` and `rated_w` may be None; `points` is a tuple.
-Stream = namedtuple("Stream", ("role", "profile", "profile_hash", "unit", "points", "serial", "rated_w", "inverted"))
-Point = namedtuple("Point", ("name", "unit", "exponent", "modulus"))
-Rows = namedtuple("Rows", ("streams_hash", "entries"))
-# `dt` is an integer or a list of spacings; `columns` are in the wire's difference form.
-Entry = namedtuple("Entry", ("stream", "start", "dt", "columns"))
-Health = namedtuple("Health", ("values",))
-
-_COMMON_KEYS = (0, 1, 2, 3, 4, 5, 6)
 _BODY_KEYS = {KIND_STREAMS: (10, 11, 15, 16), KIND_ROWS: (12, 13), KIND_HEALTH: (14,)}
 _STREAM_KEYS = (0, 1, 2, 3, 4)
 _STREAM_OPTIONS = (5, 6, 7)
@@ -50,27 +44,10 @@ _ONLY_INT = {int}
 
 def encode(record) -> bytes:
     """Return the payload of a record; raises WireError for one that no receiver would take."""
-    fields = dict(record.extra)
-    fields.update(zip(_COMMON_KEYS, record))
-    if record.lost is not None:
-        fields[7] = list(record.lost)
-    body = record.body
-    if record.kind == KIND_STREAMS:
-        fields[10] = [_stream_fields(stream) for stream in body.streams]
-        fields[11] = body.about
-        fields[15] = body.gateway
-        fields[16] = None if body.previous is None else list(body.previous)
-    elif record.kind == KIND_ROWS:
-        fields[12] = body.streams_hash
-        fields[13] = [list(entry) for entry in body.entries]
-    elif record.kind == KIND_HEALTH:
-        fields[14] = body.values
+    fields = records.to_fields(record)
     if _record(fields).extra != record.extra:
         raise WireError("unknown_key", "extra key below 32")
-    payload = cbor.encode(fields)
-    if len(payload) > PAYLOAD_SIZE_MAX:
-        raise WireError("too_long")
-    return payload
+    return records.pack(fields)
 
 
 def decode(payload: bytes, decode=cbor.decode):
@@ -78,11 +55,6 @@ def decode(payload: bytes, decode=cbor.decode):
     if len(payload) > PAYLOAD_SIZE_MAX:
         raise WireError("too_long")
     return _record(decode(payload))
-
-
-def prev_of(payload: bytes) -> bytes:
-    """Return what the next record's `prev`, or a rows record's `streams_hash`, says about this payload."""
-    return hashlib.sha256(payload).digest()[:HASH_SIZE]
 
 
 def row_count(entry) -> int:
@@ -132,29 +104,12 @@ def delta(values) -> list:
     return column
 
 
-def _stream_fields(stream):
-    fields = {
-        0: stream.role,
-        1: stream.profile,
-        2: stream.profile_hash,
-        3: stream.unit,
-        4: [list(point)[: 3 if point.modulus is None else 4] for point in stream.points],
-    }
-    if stream.serial is not None:
-        fields[5] = stream.serial
-    if stream.rated_w is not None:
-        fields[6] = stream.rated_w
-    if stream.inverted:
-        fields[7] = 1
-    return fields
-
-
 def _record(fields):
     shape.typed(fields, dict, "record")
     kind = fields.get(0)
     if type(kind) is not int or kind not in _BODY_KEYS:
         raise WireError("bad_range", "kind")
-    extra = shape.check_keys(fields, _COMMON_KEYS + _BODY_KEYS[kind], (7,), EXTRA_KEY_MIN)
+    extra = shape.check_keys(fields, records.COMMON_KEYS + _BODY_KEYS[kind], (7,), EXTRA_KEY_MIN)
     seq = shape.uint(fields[2], "seq")
     prev = shape.octets(fields[3], HASH_SIZE, "prev")
     up = shape.uint(fields[5], "up")

@@ -11,6 +11,7 @@ MARKER = b"SunS"
 COMMON = 1
 END = 0xFFFF
 MODELS_MAX = 64
+REFUSALS = (1, 2, 3)  # exceptions that say the same when asked again
 TRIES = 3  # of a read that fails otherwise than by Illegal Data Address
 
 Model = namedtuple("Model", ["id", "base", "length"])  # base: the register of the model's id; length without header
@@ -49,11 +50,13 @@ class Walker:
 
     `models` is what was found, in the map's order. `complete` tells whether the map's own end was reached: its end
     marker, or Illegal Data Address where the next header should stand (some devices have no end marker).
+    `interrupted` tells that silence, noise or a busy device may have hidden the map or its rest: walk again later.
     """
 
     def __init__(self, bases: tuple = BASES) -> None:
         self.models: list[Model] = []
         self.complete = False
+        self.interrupted = False
         self._bases = list(bases)
         self._at = None  # where the next header stands; None while the marker is sought
         self._tries = 0
@@ -74,6 +77,7 @@ class Walker:
             return
         if self._at is None:
             if bytes(data) == MARKER:
+                self.interrupted = False
                 self._at = self._bases[0] + 2
             else:
                 self._next_base()
@@ -102,6 +106,8 @@ class Walker:
         if not illegal and self._tries < TRIES:
             return
         self._tries = 0
+        if not isinstance(error, ModbusError) or error.code not in REFUSALS:
+            self.interrupted = True
         if self._at is None:
             self._next_base()
         else:

@@ -1,0 +1,91 @@
+"""What a device is: its profile from flash, its SunSpec map walked, its points bound to registers; needed on loan."""
+
+import hashlib
+from collections import namedtuple
+
+from wattboard.errors import ConfigError, SilentError, UnsuitableError
+from wattwire import profile, reading, sunspec
+from wattwire.errors import WireError
+from wattwire.modbus import ModbusError
+
+PROFILES = "/profiles/"
+HASH_SIZE = 16
+
+# `profile` has the wanted points alone, in no order; `names` are those points in the order of the stream's columns.
+Binding = namedtuple("Binding", ("profile", "profile_hash", "names", "reads"))
+
+
+def from_profile(settings, path):
+    """Return the Binding of a device whose profile the configuration names; raises ConfigError."""
+    loaded, profile_hash = _load(settings["profile"], path)
+    return _bind(profile.bind(loaded), profile_hash, settings, path)
+
+
+async def from_map(device, settings, path):
+    """Walk a SunSpec device; return (Binding, serial number's hash or None). Raises SilentError."""
+    models = await _walk(device)
+    try:
+        return await _choose(device, models, settings, path)
+    except ConfigError as error:
+        print("wattness:", error)
+        raise UnsuitableError
+
+
+async def read_serial(device, bound):
+    """Return the hash of the serial number that a bound profile's device tells, or None."""
+    answers = await device.answers(profile.plan_identity(bound))
+    serial = profile.identify(bound, answers).get("serial")
+    return None if serial is None else hashlib.sha256(serial.encode()).digest()[:HASH_SIZE]
+
+
+async def _walk(device):
+    walker = sunspec.Walker()
+    while True:
+        read = walker.next()
+        if read is None:
+            break
+        try:
+            walker.take(await device.registers_once(read))
+        except (ModbusError, WireError) as error:
+            walker.fail(error)
+    if walker.interrupted:  # noise or silence may have hidden a part of the map
+        raise SilentError
+    return walker.models
+
+
+async def _choose(device, models, settings, path):
+    """Take the model that suits the role, and the serial number from the common model before it."""
+    model = sunspec.choose(models, settings["role"])
+    if model is None:
+        raise ConfigError("%s.profile: the device has no SunSpec model for a %s" % (path, settings["role"]))
+    common = sunspec.common_of(models, model)
+    serial = None
+    if common is not None:
+        loaded, _ = _load(sunspec.PROFILES[common.id], path)
+        serial = await read_serial(device, profile.bind(loaded, common.base, common.length))
+    loaded, profile_hash = _load(sunspec.PROFILES[model.id], path)
+    return _bind(profile.bind(loaded, model.base, model.length), profile_hash, settings, path), serial
+
+
+def _bind(bound, profile_hash, settings, path):
+    """Plan the reads of the wanted points and forget the others."""
+    names = tuple(settings.get("points", ())) or bound.default
+    missing = profile.unknown(bound, names)
+    if missing and "points" in settings:
+        raise ConfigError("%s.points: the device has no point %s" % (path, missing[0]))
+    names = tuple([name for name in names if name not in missing])
+    points = tuple([point for point in bound.points if point.name in names])
+    kept = reading.Profile(bound.id, "", bound.positive, bound.max_registers, (), (), points, bound.identity, None)
+    return Binding(kept, profile_hash, names, profile.plan(kept, names))
+
+
+def _load(name, path):
+    try:
+        with open(PROFILES + name + ".json", "rb") as file:
+            text = file.read()
+    except OSError:
+        raise ConfigError("%s.profile: there is no profile %s" % (path, name))
+    try:
+        return profile.load(text), hashlib.sha256(text).digest()[:HASH_SIZE]
+    except WireError as error:
+        raise ConfigError("%s.profile: %s: %s" % (path, name, error))
