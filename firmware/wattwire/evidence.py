@@ -7,7 +7,6 @@ from collections import namedtuple
 
 from wattwire import frame, interval, shape
 from wattwire.errors import WireError
-from wattwire.memory import Memory
 
 # `late` rows were not later than the one before, `undated` ones have no frame that dates them, `foreign` ones belong
 # to another role than `stream` has, `unknown` entries (of any stream) do not fit the streams records at hand.
@@ -56,10 +55,10 @@ def unix_of_up(record, dated):
     return None if offset is None else offset + record.up
 
 
-def streams_by_hash(records, memory=None) -> dict:
+def streams_by_hash(records) -> dict:
     """Return the bodies of the streams records by the hash that rows records name."""
-    memory = memory or Memory()
-    return {memory.hash_of(record): record.body for record in records if record.kind == frame.KIND_STREAMS}
+    kind = frame.KIND_STREAMS
+    return {frame.prev_of(frame.encode(record)): record.body for record in records if record.kind == kind}
 
 
 def entry_rows(entry, stream, start: int, names=None):
@@ -72,7 +71,7 @@ def entry_rows(entry, stream, start: int, names=None):
     columns = {}
     for point, column in zip(stream.points, entry.columns):
         name = read_name(point.name) if stream.inverted else point.name
-        if (names is None or name in names) and _in_wire_unit(point):
+        if (names is None or name in names) and in_wire_unit(point):
             negative = stream.inverted and _stem(name) in _SIGNED
             columns[name] = _milli_column(frame.undelta(column), point.exponent, negative)
     return frame.times(entry, start), columns
@@ -89,24 +88,21 @@ def counters(stream) -> tuple:
     found = []
     for point in stream.points:
         name = read_name(point.name) if stream.inverted else point.name
-        if name in _SWAPPED and _in_wire_unit(point):
+        if name in _SWAPPED and in_wire_unit(point):
             modulus = None if point.modulus is None else to_milli(point.modulus, point.exponent)
             found.append((name, modulus or None))
     return tuple(found)
 
 
-def collect(records, device: str, names=None, before=None, memory=None):
-    """Return the Collected rows of one stream; its descriptor is the one in force at the last row before `before`.
-
-    A `memory` is good for one board and one `names`.
-    """
-    reader = _Reader(records, device, names, memory or Memory())
+def collect(records, device: str, names=None, before=None):
+    """Return the Collected rows of one stream; its descriptor is the one in force at the last row before `before`."""
+    reader = _Reader(records, device, names)
     stream = reader.stream_before(before)
     merged = _Merged()
     foreign = 0
-    for times, columns, part, rising in reader.parts:
+    for times, columns, part in reader.parts:
         if part.role == stream.role:
-            merged.add(times, columns, rising)
+            merged.add(times, columns)
         else:
             foreign += len(times)
     return Collected(merged.times, merged.columns, stream, merged.late, reader.undated, foreign, reader.unknown)
@@ -166,10 +162,10 @@ class _Merged:
         self.columns = {}
         self.late = 0
 
-    def add(self, times, columns, rising):
+    def add(self, times, columns):
+        rows = self._later(times)
         size = len(self.times)
-        if not rising or (size and times[0] <= self.times[-1]):
-            rows = self._later(times)
+        if len(rows) < len(times):
             self.late += len(times) - len(rows)
             times = [times[row] for row in rows]
             columns = {name: [columns[name][row] for row in rows] for name in columns}
@@ -183,6 +179,8 @@ class _Merged:
     def _later(self, times):
         """Return the indices of those rows that are later than every row before them."""
         last = self.times[-1] if self.times else times[0] - 1
+        if times[0] > last and sorted(set(times)) == times:
+            return range(len(times))
         rows = []
         for row, time in enumerate(times):
             if time > last:
@@ -198,43 +196,32 @@ def _ascending(records):
 class _Reader:
     """Picks one stream's entries out of records."""
 
-    def __init__(self, records, device, names, memory):
+    def __init__(self, records, device, names):
         self.device = device
         self.names = names
-        self.parts = []  # (times, columns, stream, whether the times rise) of each entry
+        self.parts = []  # (times, columns, stream) of each entry
         self.told = None  # the newest descriptor, whether or not it has rows
         self.undated = 0
         self.unknown = 0
         records = _ascending(records)
-        bodies = streams_by_hash(records, memory)
+        bodies = streams_by_hash(records)
         dated = dates(records)
         for record in records:
             if record.kind == frame.KIND_STREAMS:
                 self._tell(record.body)
             elif record.kind == frame.KIND_ROWS:
                 body = bodies.get(record.body.streams_hash)
-                self._recall(record, body, unix_of_up(record, dated), memory.parts)
+                self._read(record.body.entries, body, unix_of_up(record, dated))
 
     def stream_before(self, before):
         """Return the descriptor of the last entry that begins before `before`, or the nearest there is."""
         if not self.parts:
             return self.told
         found = self.parts[0][2]
-        for times, _, stream, _ in self.parts:
+        for times, _, stream in self.parts:
             if before is None or times[0] < before:
                 found = stream
         return found
-
-    def _recall(self, record, body, start, known):
-        """Read a record, or take what was read of it before under the same streams record and time."""
-        key = (record.log, record.seq, self.device)
-        found = known.get(key)
-        if found is None or found[0] is not body or found[1] != start:
-            parts, undated, unknown = self._read(record.body.entries, body, start)
-            found = known[key] = (body, start, parts, undated, unknown)
-        self.parts += found[2]
-        self.undated += found[3]
-        self.unknown += found[4]
 
     def _tell(self, body):
         for name, stream in zip(devices(body), body.streams):
@@ -242,22 +229,19 @@ class _Reader:
                 self.told = stream
 
     def _read(self, entries, body, start):
-        """Return (parts, undated, unknown) of a record's entries."""
         names = [] if body is None else devices(body)
-        parts = []
-        undated = unknown = 0
         for entry in entries:
             if entry.stream >= len(names) or len(entry.columns) != len(body.streams[entry.stream].points):
-                unknown += 1
+                self.unknown += 1
             elif names[entry.stream] == self.device and frame.row_count(entry):
-                if start is None:
-                    undated += frame.row_count(entry)
-                else:
-                    stream = body.streams[entry.stream]
-                    times, columns = entry_rows(entry, stream, start, self.names)
-                    rising = entry.dt > 0 if type(entry.dt) is int else sorted(set(times)) == times
-                    parts.append((times, columns, stream, rising))
-        return parts, undated, unknown
+                self._take(entry, body.streams[entry.stream], start)
+
+    def _take(self, entry, stream, start):
+        if start is None:
+            self.undated += frame.row_count(entry)
+            return
+        times, columns = entry_rows(entry, stream, start, self.names)
+        self.parts.append((times, columns, stream))
 
 
 def _stem(name):
@@ -267,7 +251,7 @@ def _stem(name):
     return stem if number in _PHASES or is_number else name
 
 
-def _in_wire_unit(point):
+def in_wire_unit(point):
     """Tell whether a point that figures are made of has the wire's own unit for it; another one is not read."""
     return FIGURE_UNITS.get(point.name, point.unit) == point.unit
 

@@ -32,8 +32,8 @@ def figures(times, columns, role, points, a, b) -> dict:  # noqa: PLR0913, PLR09
     """
     if a >= b:
         raise WireError("bad_range", "empty interval")
-    first = _index(times, a)
-    last = _index(times, b)
+    first = index(times, a)
+    last = index(times, b)
     power = columns.get(POWER)
     result = _counted(times, columns, points, a, b) if points else _integrated(times, power, role, a, b)
     result["rows"] = last - first
@@ -46,16 +46,16 @@ def figures(times, columns, role, points, a, b) -> dict:  # noqa: PLR0913, PLR09
 
 def _counted(times, columns, points, a, b):
     """Return the figures of a stream with counters; the first one leads."""
-    covered = None
+    covered_ms = None
     total_resets = 0
     energies, gaps = {}, {}
     for name, modulus in points:
         near, values = _near(times, columns.get(name), a, b)
-        energies[name], gaps[name], resets = _counter(near, values, modulus, a, b)
+        energies[name], gaps[name], resets = counter(near, values, modulus, a, b)
         total_resets += resets
-        if covered is None:
-            covered = _covered(near, a, b)
-    return {"covered_ms": covered, "counter_resets": total_resets, "energy": energies, "gap_energy": gaps}
+        if covered_ms is None:
+            covered_ms = covered(near, a, b)
+    return {"covered_ms": covered_ms, "counter_resets": total_resets, "energy": energies, "gap_energy": gaps}
 
 
 def _integrated(times, power, role, a, b):
@@ -65,10 +65,10 @@ def _integrated(times, power, role, a, b):
     if role == "pv":
         positive, negative = negative, positive
     energies = {IMPORT: positive, EXPORT: negative}
-    return {"covered_ms": _covered(near, a, b), "counter_resets": 0, "energy": energies, "gap_energy": {}}
+    return {"covered_ms": covered(near, a, b), "counter_resets": 0, "energy": energies, "gap_energy": {}}
 
 
-def _index(times, at):
+def index(times, at):
     """Return how many times come before `at`."""
     low, high = 0, len(times)
     while low < high:
@@ -84,8 +84,8 @@ def _near(times, values, a, b):
     """Return times and values of the point's own rows in [a, b), one before and one from b on."""
     if values is None:
         return [], []
-    start = _index(times, a)
-    end = _index(times, b)
+    start = index(times, a)
+    end = index(times, b)
     while start > 0:
         start -= 1
         if values[start] is not None:
@@ -106,7 +106,7 @@ def _all_join(times):
     return len(times) < 2 or max(map(sub, times[1:], times)) <= JOIN_MS_MAX
 
 
-def _covered(times, a, b):
+def covered(times, a, b):
     """Return how much of [a, b) lies within joined pairs."""
     if len(times) > 1 and _all_join(times):
         return _overlap(times[0], times[-1], a, b)
@@ -125,7 +125,7 @@ def _level(times, values, row, at):
     return x1 + (values[row + 1] - x1) * (at - t1) // (times[row + 1] - t1)
 
 
-def _counter(times, values, modulus, a, b):
+def counter(times, values, modulus, a, b):
     """Return (energy, gap energy, resets) of a cumulative counter."""
     if len(times) < 2:
         return 0, 0, 0

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from wattwire import frame
 from wattwire.interval import JOIN_MS_MAX
 
+BLOCKS_MAX = 256  # that a window keeps summed up; the others are read again
 SPANS_MAX = 4096  # frames that one interval may need; beyond that it is not made
 
 
@@ -18,6 +19,7 @@ class Span(NamedTuple):
     first: int  # UTC ms of the first and of the last row
     last: int
     needs: tuple[int, ...]  # the streams record in force, and the frame that dates this one
+    block: Any = None  # the frame's `wattwire.digest.Block` when these are all of its rows
 
 
 class Skip(NamedTuple):
@@ -57,7 +59,7 @@ class Window:
     def extend(self, spans: Iterable[Span]) -> None:
         """Take rows that are later than all before."""
         for span in spans:
-            self._add(span)
+            self._add(span if len(self.spans) < BLOCKS_MAX else span._replace(block=None))
 
     def _add(self, span: Span) -> None:
         if self.first is None:
@@ -127,11 +129,15 @@ def runs(entry: Any, base: int, after: int | None) -> tuple[list[tuple[int, int]
     return found, left_out
 
 
-def ranges(spans: Sequence[Span], skips: Iterable[Skip]) -> list[list[int]]:
+def ranges(spans: Sequence[Span], skips: Sequence[Skip]) -> list[list[int]]:
     """Return the evidence [[log, first, last], …], ascending and without overlap.
 
     It is all frames from the first to the last span of each log but the missing ones, and those needed to read them.
     """
+    first_span, last_span = spans[0], spans[-1]
+    if first_span.log == last_span.log and not skips and all(span.needs == first_span.needs for span in spans):
+        whole = (first_span.log, first_span.seq, last_span.seq)
+        return _merge({whole, *((first_span.log, seq, seq) for seq in first_span.needs)})
     reach: dict[int, tuple[int, int]] = {}
     found: set[tuple[int, int, int]] = set()
     for span in spans:

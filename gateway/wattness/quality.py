@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
+from wattwire import digest
+
 ACCEPTED = "accepted"
 FLAGGED = "flagged"
 QUARANTINED = "quarantined"
@@ -52,17 +54,35 @@ TOO_MANY_STREAMS = Verdict(QUARANTINED, "too_many_streams")
 _STILL = frozenset({FUTURE_TIME, FRAME_TOO_LONG, UNKNOWN_STREAMS, OTHER_GATEWAY})
 
 
-def limits(stream: Any) -> list[Limit]:
-    """Return the limits of a stream's columns (`wattwire.frame.Stream`)."""
-    found = []
-    for column, point in enumerate(stream.points):
-        low, high = _range(point.name, stream.rated_w)
-        scale = 10 ** abs(point.exponent)
-        if point.exponent >= 0:
-            found.append(Limit(column, -(-low // (scale * 1000)), high // (scale * 1000)))
-        else:
-            found.append(Limit(column, -(-low * scale // 1000), high * scale // 1000))
-    return found
+class Limits:
+    """What the columns of one stream (`wattwire.frame.Stream`) cannot hold."""
+
+    __slots__ = ("_all", "_others", "_summed")
+
+    def __init__(self, stream: Any) -> None:
+        """Work out the limits in the columns' own integers, and in the milli-units of blocks."""
+        self._all = []
+        self._summed = {}
+        for column, point in enumerate(stream.points):
+            low, high = _range(point.name, stream.rated_w)
+            scale = 10 ** abs(point.exponent)
+            if point.exponent >= 0:
+                self._all.append(Limit(column, -(-low // (scale * 1000)), high // (scale * 1000)))
+            else:
+                self._all.append(Limit(column, -(-low * scale // 1000), high * scale // 1000))
+            if digest.is_summed(point):
+                self._summed[point.name] = (low, high)
+        self._others = [limit for limit in self._all if stream.points[limit.column].name not in self._summed]
+
+    def exceeded(self, columns: Sequence[list[int | None]], block: Any) -> bool:
+        """Tell whether a value of these columns, of which `block` is the `wattwire.digest.Block`, is impossible."""
+        if not block.even:
+            return impossible(columns, self._all)
+        for name, (low, high) in self._summed.items():
+            lowest, highest = block.extremes(name)
+            if lowest < low or highest > high:
+                return True
+        return impossible(columns, self._others)
 
 
 def advances(verdicts: Sequence[Verdict]) -> bool:

@@ -7,8 +7,7 @@ import apsw
 
 from wattness import quality, strictcbor
 from wattness.aggregate import Span, Window
-from wattwire import cose, evidence, frame
-from wattwire.memory import Memory
+from wattwire import cose, digest, evidence, frame
 
 from .schema import ask
 
@@ -102,7 +101,7 @@ class Stream:
 class Descriptor:
     """A streams record in force: what the columns of rows records mean."""
 
-    __slots__ = ("devices", "limits", "ours", "seq", "streams")
+    __slots__ = ("devices", "limits", "ours", "plans", "seq", "streams")
 
     def __init__(self, seq: int, body: Any, *, ours: bool) -> None:
         """`body` is a `wattwire.frame.Streams`."""
@@ -110,7 +109,8 @@ class Descriptor:
         self.ours = ours
         self.streams = body.streams
         self.devices: list[str] = evidence.devices(body)
-        self.limits = [quality.limits(stream) for stream in body.streams]
+        self.plans = [digest.Plan(stream) for stream in body.streams]
+        self.limits = [quality.Limits(stream) for stream in body.streams]
 
 
 class BoardState:
@@ -128,11 +128,11 @@ class BoardState:
         self.newest = max(self.logs, default=-1)
         self.folding = max((log.log for log in self.logs.values() if log.folded), default=None)
         self.recent: dict[tuple[int, int], Held] = {}
-        self.memory = Memory()  # of the rows of recent frames
         self.descriptors: dict[tuple[int, bytes], Descriptor | None] = {}
         self.streams_frames: dict[tuple[int, int], Held] = {}  # of the descriptors
         self.dating: dict[tuple[int, int], tuple[int, int] | None] = {}
         self.boot: tuple[int, int] | None = None  # (log, boot) of the last folded frame
+        self.odd = (-1, 0)  # (log, seq) of the last rows frame that was not simply added to its streams
         self.clock: int | None = None  # unix − up of that boot's last dated frame
         self.streams: dict[str, Stream] = {}
         self.has_verdicts = self._any("verdict")
@@ -273,14 +273,8 @@ class BoardState:
         if start is not None:
             for key in [key for key in self.recent if key < start]:
                 del self.recent[key]
-            self.memory.keep_from(start)
         if start is None or len(self.recent) > RECENT_MAX:
-            self.forget_frames()
-
-    def forget_frames(self) -> None:
-        """Forget all frames; they are read again when they are needed."""
-        self.recent.clear()
-        self.memory = Memory()
+            self.recent.clear()
 
     def _starts(self) -> Iterator[Span]:
         return (stream.window.spans[0] for stream in self.streams.values() if stream.window.spans)

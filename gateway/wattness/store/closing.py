@@ -8,9 +8,9 @@ import msgspec
 
 from wattness import aggregate, quality
 from wattness.aggregate import Skip, Span
-from wattwire import evidence, interval, merkle
+from wattwire import digest, evidence, merkle
 
-from .board import BoardState, Stream
+from .board import BoardState, Held, Stream
 from .schema import ask
 from .tally import Tally
 
@@ -77,12 +77,8 @@ class Closing:
         if sum(last - first + 1 for _, first, last in ranges) > FRAMES_MAX:
             ranges = aggregate.ranges_of(spans)
         frames = [held for log, first, last in ranges for held in state.held(log, first, last)]
-        records = [held.record for held in frames]
-        rows = evidence.collect(records, device, evidence.FIGURE_UNITS, b, state.memory)
-        if rows.stream is None:
-            return None
-        counters = evidence.counters(rows.stream)
-        figures = interval.figures(rows.times, rows.columns, rows.stream.role, counters, a, b)
+        is_plain = not holes and (spans[0].log, spans[0].seq) > state.odd
+        figures, stream = (_summed(spans, a, b) if is_plain else None) or _read(frames, device, a, b)
         if not figures["rows"] and not figures["covered_ms"]:
             return None
         verdict, reasons = self._judge(state, ranges, figures)
@@ -90,7 +86,7 @@ class Closing:
             reasons.append("hole")
             verdict = quality.FLAGGED if verdict == quality.ACCEPTED else verdict
         root = merkle.root([held.raw for held in frames])
-        return _Made(a, b, rows.stream, figures, ranges, root, verdict, reasons)
+        return _Made(a, b, stream, figures, ranges, root, verdict, reasons)
 
     def _save(self, state: BoardState, stream: Stream, made: _Made, now_ms: int) -> None:
         described = (made.stream.role, made.stream.profile, made.stream.rated_w)
@@ -112,7 +108,7 @@ class Closing:
                 found.update(ask(self._connection, query, (state.id, *position)))
         if state.quarantined:
             found.add((quality.QUARANTINED, "board_quarantined"))
-        if _largest(figures) > FIGURE_MAX:
+        if max(map(abs, (*figures["energy"].values(), *figures["gap_energy"].values()))) > FIGURE_MAX:
             found.add(quality.IMPOSSIBLE_VALUE)
         levels = {level for level, _ in found}
         worst = next((level for level in (quality.QUARANTINED, quality.FLAGGED) if level in levels), quality.ACCEPTED)
@@ -132,12 +128,21 @@ class Closing:
         return [Skip(*row) for row in ask(self._connection, query, (state.id, spans[0].log, spans[-1].log))]
 
 
+def _summed(spans: Sequence[Span], a: int, b: int) -> tuple[dict[str, Any], Any] | None:
+    """Return the figures and the stream in force from the spans' blocks, when these say all that their frames say."""
+    blocks = [span.block for span in spans if len(span.needs) == 1]
+    if None in blocks or len(blocks) < len(spans):
+        return None
+    figures = digest.figures(blocks, a, b)
+    return None if figures is None else (figures, blocks[0].stream)
+
+
+def _read(frames: Sequence[Held], device: str, a: int, b: int) -> tuple[dict[str, Any], Any]:
+    """Return the figures and the stream in force from the frames row by row."""
+    records = [held.record for held in frames]
+    return evidence.figures(records, device, a, b), evidence.collect(records, device, (), b).stream
+
+
 def _within(skip: Skip, spans: Sequence[Span]) -> bool:
     """Tell whether frames between the first and the last span are missing."""
     return (spans[0].log, spans[0].seq) < (skip.log, skip.first) < (spans[-1].log, spans[-1].seq)
-
-
-def _largest(figures: Any) -> int:
-    if isinstance(figures, dict):
-        return max(map(_largest, figures.values()), default=0)
-    return abs(int(figures))

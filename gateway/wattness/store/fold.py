@@ -9,7 +9,7 @@ import msgspec
 from wattness import quality
 from wattness.aggregate import Span, Window, runs
 from wattness.quality import Verdict
-from wattwire import cose, frame
+from wattwire import cose, digest, frame
 
 from .board import BoardState, Descriptor, Held, Log, Stream
 from .schema import ask
@@ -54,6 +54,7 @@ class Fold:
     def examine(self, state: BoardState, held: Held) -> tuple[list[Verdict], Iterable[Addition]]:
         """Return what is wrong with a rows frame, and what it adds to streams; each addition is to be made at once."""
         record = held.record
+        odd, state.odd = state.odd, (record.log, record.seq)
         descriptor = state.descriptor(record.log, record.body.streams_hash)
         if descriptor is None:
             return [quality.UNKNOWN_STREAMS], ()
@@ -66,19 +67,21 @@ class Fold:
             if dated is None:
                 return [], ()
             start, dated_by = record.up + dated[0], dated[1]
-        verdicts = _judge(record, descriptor, start, held.received_ms + self._future_ms)
+        verdicts, blocks = _judge(record, descriptor, start, held.received_ms + self._future_ms)
         if not quality.advances(verdicts):
             return verdicts, ()
+        if not verdicts:
+            state.odd = odd
         needs = (descriptor.seq,) if dated_by is None else (descriptor.seq, dated_by)
-        return verdicts, _additions(state, record, descriptor, start, needs)
+        return verdicts, _additions(state, record, blocks, needs)
 
     def peek(self, state: BoardState, held: Held) -> tuple[Descriptor, bytes]:
         """Remember a streams record; returns it and its hash."""
         record = held.record
-        digest = frame.prev_of(cose.parse(held.raw)[1])
+        streams_hash = frame.prev_of(cose.parse(held.raw)[1])
         ours = record.body.gateway == self._gateway
-        state.keep((record.log, digest), held, ours=ours)
-        return Descriptor(record.seq, record.body, ours=ours), digest
+        state.keep((record.log, streams_hash), held, ours=ours)
+        return Descriptor(record.seq, record.body, ours=ours), streams_hash
 
     def replay(self, state: BoardState) -> None:
         """Fill the windows of a board that was read from the database with the spans they had."""
@@ -227,31 +230,43 @@ class Fold:
             self._tally.add("verdict", verdict.reason)
 
 
-def _judge(record: Any, descriptor: Descriptor, start: int, latest: int) -> list[Verdict]:
-    """Return what is wrong with rows that begin at unix ms `start`, of which none may be later than `latest`."""
+def _judge(
+    record: Any, descriptor: Descriptor, start: int, latest: int
+) -> tuple[list[Verdict], list[tuple[str, Any, Any]]]:
+    """Return what is wrong with rows that begin at unix ms `start`, of which none may be later than `latest`.
+
+    The rest is (device, entry, its block) of all entries that have rows.
+    """
     found: list[Verdict] = []
+    blocks = []
     for entry in record.body.entries:
         if not _fits(entry, descriptor):
             found.append(quality.UNKNOWN_STREAM)
-            continue
-        last = _last(entry, start)
-        if last > latest:
-            found.append(quality.FUTURE_TIME)
-        if last - start > quality.FRAME_MS_MAX:
-            found.append(quality.FRAME_TOO_LONG)
-        if quality.impossible(entry.columns, descriptor.limits[entry.stream]):
-            found.append(quality.IMPOSSIBLE_VALUE)
-    return list(dict.fromkeys(found))
+        elif frame.row_count(entry):
+            last = _last(entry, start)
+            if last > latest:
+                found.append(quality.FUTURE_TIME)
+            if last - start > quality.FRAME_MS_MAX:
+                found.append(quality.FRAME_TOO_LONG)
+            block = digest.Block(entry, descriptor.plans[entry.stream], start)
+            if descriptor.limits[entry.stream].exceeded(entry.columns, block):
+                found.append(quality.IMPOSSIBLE_VALUE)
+            blocks.append((descriptor.devices[entry.stream], entry, block))
+    return list(dict.fromkeys(found)), blocks
 
 
 def _additions(
-    state: BoardState, record: Any, descriptor: Descriptor, start: int, needs: tuple[int, ...]
+    state: BoardState, record: Any, blocks: list[tuple[str, Any, Any]], needs: tuple[int, ...]
 ) -> Iterator[Addition]:
-    for entry in record.body.entries:
-        stream = state.streams.get(descriptor.devices[entry.stream]) if _fits(entry, descriptor) else None
-        if stream is not None:
-            found, late = runs(entry, start, stream.window.last)
-            yield Addition(stream, [Span(record.log, record.seq, first, last, needs) for first, last in found], late)
+    for device, entry, block in blocks:
+        stream = state.streams.get(device)
+        if stream is None:
+            continue
+        found, late = runs(entry, block.first - entry.start, stream.window.last)
+        if late:
+            state.odd = (record.log, record.seq)
+        whole = block if len(found) == 1 and not late else None
+        yield Addition(stream, [Span(record.log, record.seq, first, last, needs, whole) for first, last in found], late)
 
 
 def _fits(entry: Any, descriptor: Descriptor) -> bool:

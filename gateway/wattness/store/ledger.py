@@ -1,6 +1,7 @@
 """Frames into their logs: duplicates, holes, equivocation, and how far a log may be acknowledged."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import apsw
@@ -15,10 +16,10 @@ from .tally import Tally
 
 CONFLICTS_MAX = 100  # kept per board: two sides are proof enough, the rest is only counted
 
-_INSERT = (
-    "INSERT INTO frame (board_id, log, seq, kind, boot, up, unix, received_ms, hash, raw)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
+_INSERT = "INSERT INTO frame (board_id, log, seq, kind, boot, up, unix, received_ms, hash, raw) VALUES "
+_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_AT_ONCE = 64  # rows per statement: each statement gives up the interpreter's lock, and waits to have it back
+_INSERT_MANY = _INSERT + ", ".join([_ROW] * _AT_ONCE)
 _LOG = ("head", "top", "frames", "folded", "boot", "up", "hash", "waiting", "since_ms", "moved_ms", "received_ms")
 _UPSERT_LOG = (
     f"INSERT INTO log (board_id, log, {', '.join(_LOG)}) VALUES ({', '.join('?' * (len(_LOG) + 2))})"  # noqa: S608
@@ -81,7 +82,10 @@ class Ledger:
         """Write the frames of `put` that are still in memory."""
         if self._rows:
             rows, self._rows = self._rows, []
-            self._connection.executemany(_INSERT, rows)
+            whole = len(rows) - len(rows) % _AT_ONCE
+            for first in range(0, whole, _AT_ONCE):
+                self._connection.execute(_INSERT_MANY, list(chain.from_iterable(rows[first : first + _AT_ONCE])))
+            self._connection.executemany(_INSERT + _ROW, rows[whole:])
 
     def forget(self) -> None:
         """Drop what was not written, after a roll-back."""

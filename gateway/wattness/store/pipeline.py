@@ -115,7 +115,7 @@ class Pipeline:
             self._states.popitem(last=False)
         if sum(len(state.recent) for state in self._states.values()) > FRAMES_MAX:
             for state in list(self._states.values())[: len(self._states) // 2 + 1]:
-                state.forget_frames()
+                state.recent.clear()
 
 
 def _moved(stream: Stream) -> bool:
