@@ -15,7 +15,7 @@ from rich.console import Console
 from demo import audit, progress
 from demo.field import Site, plans, start_all
 from demo.home import Home
-from demo.processes import DemoError
+from demo.processes import DemoError, is_free
 from emulator.clock import Clock
 from emulator.errors import EmulatorError
 from emulator.site import GOLDEN_START_MS
@@ -47,7 +47,7 @@ async def _demo(options: argparse.Namespace, console: Console) -> int:
     folder = _fresh(options.state)
     console.print(f"Wattness demo; its state is in {folder}")
     clock = Clock(time.time_ns() // 1_000_000, GOLDEN_START_MS, RATE)
-    home = Home(folder, clock, page_port=PAGE_PORT)
+    home = Home(folder, clock, page_port=PAGE_PORT if is_free(PAGE_PORT) else None)
     sites = [Site(plan, folder, RATE) for plan in plans(clock, options.seed)]
     stopped = _on_signals()
     try:

@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 
-from demo.processes import DemoError, Process, free_port, run
+from demo.processes import DemoError, Process, free_ports, run
 from emulator.clock import Clock
 
 READY_S = 30.0
@@ -44,13 +44,13 @@ url = "{network}"
 class Home:
     """Gateway and network in `folder`, on a shared clock."""
 
-    def __init__(self, folder: Path, clock: Clock, *, paid: bool = True, page_port: int = 0) -> None:
+    def __init__(self, folder: Path, clock: Clock, *, paid: bool = True, page_port: int | None = None) -> None:
         """Without `paid` there is no network, and the gateway reports to nobody."""
         self.folder, self.clock, self.paid = folder, clock, paid
         self.home = folder / "gateway"
-        self.page = f"http://127.0.0.1:{free_port(page_port)}"
-        self.mqtt_port = free_port()
-        self.network = f"http://127.0.0.1:{free_port()}"
+        page, self.mqtt_port, network = free_ports(3)
+        self.page = f"http://127.0.0.1:{page_port or page}"
+        self.network = f"http://127.0.0.1:{network}"
         self.processes: list[Process] = []
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
 

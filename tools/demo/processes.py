@@ -20,18 +20,23 @@ class DemoError(Exception):
     """The demo cannot go on; its text is one sentence with the remedy."""
 
 
-def free_port(wanted: int = 0) -> int:
-    """Return `wanted` if nobody listens there, else a free port that the system gives to no outgoing connection."""
-    for port in (wanted, *random.sample(PORTS, 50)):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            if port:
-                return port
-    raise DemoError("There is no free port on 127.0.0.1; close some programs and try again.")
+def free_ports(count: int) -> list[int]:
+    """Return different free ports that the system gives to no outgoing connection; raises DemoError."""
+    found = [port for port in random.sample(PORTS, 50) if is_free(port)][:count]
+    if len(found) < count:
+        raise DemoError("There is no free port on 127.0.0.1; close some programs and try again.")
+    return found
+
+
+def is_free(port: int) -> bool:
+    """Tell whether nobody listens on this port of the loopback interface."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 class Process:
