@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from civilclock import Clock
 from demo.home import Home
-from emulator.clock import Clock
 from emulator.metered import Metered
 from emulator.site import GOLDEN_START_MS
 from emulator.target import EmulatedTarget, SerialTarget, Target, UnableError

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from civilclock import Clock
 from demo.home import Home
 from demo.processes import Process
-from emulator.clock import Clock
 from emulator.fleet import FleetBoard
 from emulator.plainboard import PlainBoard
 from emulator.site import GOLDEN_START_MS

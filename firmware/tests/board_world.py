@@ -12,9 +12,9 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+from civilclock import Clock
 from emulator.board import Board
 from emulator.bus import Bus
-from emulator.clock import Clock
 from emulator.wiring import wire
 from wattwire import cose, frame, link, mqtt
 

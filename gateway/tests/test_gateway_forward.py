@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from civilclock import Clock as NetworkClock
 from wattness.clock import Clock
 from wattness.config import NetworkConfig
 from wattness.errors import RefusedError, StoreError, UnavailableError
@@ -19,7 +20,6 @@ from wattness.networks import Reconciled, open_network
 from wattness.store.registry import open_registry
 from wattness.store.sqlite import Settings, open_store
 from wattnet import faults, server
-from wattnet.clock import Clock as NetworkClock
 from wattnet.settings import Settings as NetworkSettings
 from wattnet.simulated import SimulatedBoard, SimulatedKey
 from wattnet.simulated_gateway import SimulatedGateway

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from civilclock import Clock
 from wattness.config import NetworkConfig
 from wattness.errors import ConfigError, RefusedError, UnavailableError
 from wattness.keys.file import FileSigner
@@ -16,7 +17,6 @@ from wattness.model import Board, Report
 from wattness.networks import NETWORKS, Network, Sources, open_network
 from wattness.networks import wattnet as wattnet_adapter
 from wattnet import faults
-from wattnet.clock import Clock
 from wattnet.server import serving
 from wattnet.settings import Settings
 from wattnet.simulated import SimulatedBoard, SimulatedKey

@@ -26,12 +26,3 @@ class Clock:
     def real_s(self, civil_ms: int) -> float:
         """How long `civil_ms` milliseconds of civil time take, in real seconds."""
         return civil_ms / self.rate / 1000
-
-    @classmethod
-    def parse(cls, text: str) -> "Clock":
-        """Read `real_ms,civil_ms,rate`; raises ValueError."""
-        real_ms, civil_ms, rate = (int(part) for part in text.split(","))
-        if rate < 1:
-            message = "the clock's rate must be at least 1"
-            raise ValueError(message)
-        return cls(real_ms, civil_ms, rate)

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from civilclock import Clock
 from demo.home import Home
 from demo.processes import DemoError
-from emulator.clock import Clock
 from emulator.fleet import FleetBoard
 from emulator.site import GOLDEN_START_MS
 from wattness.broker import Broker

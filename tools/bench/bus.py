@@ -4,10 +4,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from civilclock import Clock
 from demo.processes import run
 from emulator.board import Board
 from emulator.bus import TURNAROUND_MS, Bus
-from emulator.clock import Clock
 from emulator.meters import Sdm120
 from emulator.site import PvSite
 from wattwire import modbus

@@ -7,9 +7,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from civilclock import Clock
 from demo.field import Site, SitePlan
 from demo.home import Home
-from emulator.clock import Clock
 from emulator.meters import Sdm120, Sdm630
 from emulator.site import HomeSite, PvSite
 from wattwire import cose, frame

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from civilclock import Clock
 from demo import audit, progress
 from demo.field import Site, plans, start_all
 from demo.home import Home
 from demo.processes import DemoError, is_free
-from emulator.clock import Clock
 from emulator.errors import EmulatorError
 from emulator.site import GOLDEN_START_MS
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from civilclock import Clock
 from demo.home import Home
 from demo.processes import DemoError, run
 from emulator.board import Board
 from emulator.bus import Bus
-from emulator.clock import Clock
 from emulator.flash import read_log
 from emulator.line import Fault, FaultKind
 from emulator.meters import Meter, Sdm120, Sdm630, SunSpecInverter

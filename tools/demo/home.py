@@ -8,8 +8,8 @@ from typing import Any
 
 import aiohttp
 
+from civilclock import Clock
 from demo.processes import DemoError, Process, free_ports, run
-from emulator.clock import Clock
 
 READY_S = 30.0
 EPOCH_S = 1800

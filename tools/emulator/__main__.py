@@ -7,9 +7,9 @@ import signal
 import sys
 from pathlib import Path
 
+from civilclock import Clock
 from emulator.board import HEAP, Board
 from emulator.bus import TURNAROUND_MS, Bus
-from emulator.clock import Clock
 from emulator.errors import EmulatorError
 from emulator.line import Fault, FaultKind
 from emulator.meters import KINDS

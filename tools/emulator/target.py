@@ -7,9 +7,9 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
+from civilclock import Clock
 from emulator.board import Board
 from emulator.bus import Bus
-from emulator.clock import Clock
 from emulator.errors import EmulatorError
 from emulator.wiring import wire
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from emulator.clock import Clock
+from civilclock import Clock
 from emulator.errors import EmulatorError
 from emulator.meters import KINDS, Meter
 from emulator.site import HomeSite, MeteringPoint, PvSite

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from civilclock import Clock
 from emulator.bus import Bus
-from emulator.clock import Clock
 from emulator.errors import EmulatorError
 from emulator.line import REAL_KINDS, Fault, FaultKind, crc16
 from emulator.meters import SUNSPEC_BASE

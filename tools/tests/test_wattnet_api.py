@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from civilclock import Clock
 from wattnet import faults
-from wattnet.clock import Clock
 from wattnet.server import serving
 from wattnet.settings import Settings
 from wattnet.simulated import SimulatedBoard, SimulatedKey, sealed

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
+from civilclock import Clock
 from wattnet.__main__ import main
-from wattnet.clock import Clock
 from wattnet.simulated import SimulatedBoard
 from wattnet.simulated_gateway import SimulatedGateway
 

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from civilclock import Clock
+
 from . import faults
-from .clock import Clock
 from .payout_check import check_file
 from .server import serve
 from .settings import Settings

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from .clock import Clock
+from civilclock import Clock
 
 
 class Settings(NamedTuple):

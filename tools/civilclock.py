@@ -1,4 +1,4 @@
-"""The network's two clocks: civil time dates reports and epochs, real time measures deadlines."""
+"""Civil time, which a demo may run faster than the true one, for the programs of this folder."""
 
 import time
 from typing import NamedTuple
