@@ -111,31 +111,31 @@ async def test_a_full_queue_drops_and_counts(tmp_path, author):
 
 async def test_a_failing_store_is_asked_again_and_nothing_is_acknowledged_meanwhile(bench, author, monkeypatch):
     monkeypatch.setattr(intake_module, "RETRY_S", (0.001,))
-    put, failures = bench.store.put, 5
+    put, failures = bench.store.put_read, 5
 
-    async def failing(frames):
+    async def failing(read, count):
         nonlocal failures
         if failures:
             failures -= 1
             assert bench.acks == []
             raise StoreError("no space")
-        return await put(frames)
+        return await put(read, count)
 
-    monkeypatch.setattr(bench.store, "put", failing)
+    monkeypatch.setattr(bench.store, "put_read", failing)
     bench.offer(*author.frames)
     await bench.until_acked(1, 40)
     assert failures == 0
 
 
 async def test_a_defect_costs_only_the_frame_that_shows_it(bench, author, monkeypatch):
-    put = bench.store.put
+    put = bench.store._pipeline.put
 
-    async def defective(frames):
+    def defective(frames):
         if any(frame.record.seq == 3 for frame in frames):
             raise ZeroDivisionError
-        return await put(frames)
+        return put(frames)
 
-    monkeypatch.setattr(bench.store, "put", defective)
+    monkeypatch.setattr(bench.store._pipeline, "put", defective)
     bench.offer(*author.frames[:5])
     await bench.until_counted("dropped", {"internal_error": 1})
     await bench.until_acked(1, 2)
@@ -157,5 +157,5 @@ async def test_floods_of_junk_neither_stop_it_nor_fill_the_memory(bench, author)
         assert tracemalloc.get_traced_memory()[1] < 32 << 20
     finally:
         tracemalloc.stop()
-    rejected = (await bench.counters())["rejected"]
-    assert 2900 < sum(rejected.values()) <= 3000
+    while sum((await bench.counters())["rejected"].values()) < 3000:
+        await asyncio.sleep(0.005)

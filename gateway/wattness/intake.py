@@ -9,15 +9,31 @@ from concurrent.futures import ThreadPoolExecutor
 from .errors import StoreError
 from .model import Ack, Arrival, Verified
 from .store.sqlite import SqliteStore
-from .verify import Verifier
+from .verify import Signed, Verifier, read_all
 
 log = logging.getLogger(__name__)
 
 QUEUE_FRAMES_MAX = 4096
-BATCH_FRAMES_MAX = 64
+BATCH_FRAMES_MAX = 256
 THREADS = 2
-BATCHES_IN_FLIGHT_MAX = 16  # verified or being stored
+BATCHES_IN_FLIGHT_MAX = 4  # verified or being stored
 RETRY_S = (0.25, 0.5, 1.0, 2.0, 5.0)
+
+
+class _Reading:
+    """Reads payloads in the thread that stores them, once: what they hold need not cross from core to core."""
+
+    def __init__(self, frames: list[Signed]) -> None:
+        """`frames` are signed well."""
+        self._frames = frames
+        self._verified: list[Verified] | None = None
+        self.rejected: dict[str, int] = {}
+
+    def read(self) -> list[Verified]:
+        """Return the frames of good form."""
+        if self._verified is None:
+            self._verified, self.rejected = read_all(self._frames)
+        return self._verified
 
 
 class Intake:
@@ -61,30 +77,36 @@ class Intake:
     async def _take(self, pool: ThreadPoolExecutor, batch: list[Arrival]) -> None:
         try:
             loop = asyncio.get_running_loop()
-            verified, rejected = await loop.run_in_executor(pool, self._verifier.verify_all, batch)
-            self._counts.update({("rejected", reason): n for reason, n in rejected.items()})
-            if verified:
-                await self._acknowledge(await self._put(verified))
+            signed, rejected = await loop.run_in_executor(pool, self._verifier.check_all, batch)
+            self._count_rejected(rejected)
+            if signed:
+                await self._acknowledge(await self._put(signed))
             await self._save_counts()
         finally:
             self._room.release()
 
-    async def _put(self, frames: list[Verified]) -> list[Ack]:
+    async def _put(self, frames: list[Signed]) -> list[Ack]:
         """Store frames, again and again until the disk takes them: the queue fills meanwhile, and boards send again."""
         attempt = 0
+        reading = _Reading(frames)
         while True:
             try:
-                return await self._store.put(frames)
+                acks = await self._store.put_read(reading.read, len(frames))
             except StoreError:
                 await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
                 attempt += 1
             except Exception:
                 if len(frames) > 1:  # a defect of ours: find the frame that shows it, and go on with the others
                     return [ack for one in frames for ack in await self._put([one])]
-                position = (frames[0].board_id, frames[0].record.log, frames[0].record.seq)
-                log.exception("frame not stored board=%d log=%d seq=%d", *position)
+                log.exception("frame not stored board=%d payload=%s", frames[0].board_id, frames[0].payload.hex())
                 self._counts["dropped", "internal_error"] += 1
                 return []
+            else:
+                self._count_rejected(reading.rejected)
+                return acks
+
+    def _count_rejected(self, reasons: dict[str, int]) -> None:
+        self._counts.update({("rejected", reason): n for reason, n in reasons.items()})
 
     async def _save_counts(self) -> None:
         counts, self._counts = self._counts, Counter()

@@ -26,14 +26,22 @@ class _Signer(NamedTuple):
     key: ec.EllipticCurvePublicKey
 
 
-class _Opened(NamedTuple):
-    """A frame of good form, whose signature and payload are still unknown."""
+class Envelope(NamedTuple):
+    """A frame whose envelope is of good form; its payload is still unread."""
 
     signer: _Signer
     raw: bytes
     payload: bytes
     signature: bytes
-    signed: bytes
+    to_be_signed: bytes
+
+
+class Signed(NamedTuple):
+    """A frame that an enrolled board has signed; whether its payload is of good form is still unknown."""
+
+    board_id: int
+    raw: bytes
+    payload: bytes
 
 
 class Verifier:
@@ -54,12 +62,19 @@ class Verifier:
 
     def verify_all(self, arrivals: Sequence[Arrival]) -> tuple[list[Verified], dict[str, int]]:
         """Return the good frames in order, and how many were rejected for which reason."""
+        signed, rejected = self.check_all(arrivals)
+        good, unreadable = read_all(signed)
+        for reason, n in unreadable.items():
+            rejected[reason] = rejected.get(reason, 0) + n
+        return good, rejected
+
+    def check_all(self, arrivals: Sequence[Arrival]) -> tuple[list[Signed], dict[str, int]]:
+        """Return the frames with a good signature in order, and how many were rejected for which reason."""
         rejected: dict[str, int] = {}
         # Step by step for the whole batch: signatures and decoding push each other out of the processor's caches.
-        opened = _each(self._open, arrivals, rejected)
-        return _each(_read, _each(_check, opened, rejected), rejected), rejected
+        return _each(_check, _each(self._open, arrivals, rejected), rejected), rejected
 
-    def _open(self, arrival: Arrival) -> _Opened:
+    def _open(self, arrival: Arrival) -> Envelope:
         try:
             kid, payload, signature = cose.parse(arrival.raw)
         except WireError as error:
@@ -69,24 +84,30 @@ class Verifier:
         signer = self._signers.get(kid)
         if signer is None:
             raise RejectedError("unknown_board", kid.hex())
-        return _Opened(signer, arrival.raw, payload, der(signature), cose.to_be_signed(kid, payload))
+        return Envelope(signer, arrival.raw, payload, der(signature), cose.to_be_signed(kid, payload))
 
 
-def _check(opened: _Opened) -> _Opened:
+def read_all(frames: Iterable[Signed]) -> tuple[list[Verified], dict[str, int]]:
+    """Return the frames with a good payload in order, and how many were rejected for which reason."""
+    rejected: dict[str, int] = {}
+    return _each(_read, frames, rejected), rejected
+
+
+def _check(envelope: Envelope) -> Signed:
     try:
-        opened.signer.key.verify(opened.signature, opened.signed, _ES256)
+        envelope.signer.key.verify(envelope.signature, envelope.to_be_signed, _ES256)
     except InvalidSignature:
         raise RejectedError("bad_signature") from None
-    return opened
+    return Signed(envelope.signer.board_id, envelope.raw, envelope.payload)
 
 
-def _read(opened: _Opened) -> Verified:
-    payload = opened.payload
+def _read(signed: Signed) -> Verified:
+    board_id, raw, payload = signed
     try:
         record = frame.decode(payload, strictcbor.decode)
     except WireError as error:
         raise RejectedError(error.reason, error.detail) from None
-    return Verified(opened.signer.board_id, opened.raw, payload, sha256(payload).digest(), record)
+    return Verified(board_id, raw, payload, sha256(payload).digest(), record)
 
 
 def _each(step: Callable[[A], B], items: Iterable[A], rejected: dict[str, int]) -> list[B]:

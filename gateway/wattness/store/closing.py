@@ -11,7 +11,7 @@ from wattness.aggregate import Skip, Span
 from wattwire import digest, evidence, merkle
 
 from .board import BoardState, Held, Stream
-from .schema import ask
+from .schema import ask, write_rows
 from .tally import Tally
 
 FRAMES_MAX = 4096  # of one interval's evidence; frames between two far rows are then left out
@@ -19,10 +19,9 @@ FIGURE_MAX = (1 << 63) - 1
 
 _INSERT = (
     "INSERT INTO interval"
-    " (stream_id, a, b, role, profile, rated_w, figures, evidence, root, verdict, reasons, final_ms)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " (id, stream_id, a, b, role, profile, rated_w, figures, evidence, root, verdict, reasons, final_ms) VALUES {rows}"
 )
-_INSERT_JOB = "INSERT OR IGNORE INTO job (network, key, interval_id, board_id, created_ms) VALUES (?, ?, ?, ?, ?)"
+_INSERT_JOB = "INSERT OR IGNORE INTO job (network, key, interval_id, board_id, created_ms) VALUES {rows}"
 
 
 class _Made(NamedTuple):
@@ -44,6 +43,22 @@ class Closing:
         self._connection = connection
         self._tally = tally
         self._networks = networks
+        self._rows: list[tuple[Any, ...]] = []
+        self._jobs: list[tuple[Any, ...]] = []
+        self._last_id = 0
+
+    def begin(self) -> None:
+        """Look up where the numbers of intervals go on; drop what a roll-back left."""
+        self._last_id = ask(self._connection, "SELECT coalesce(max(id), 0) FROM interval")[0][0]
+        self._rows.clear()
+        self._jobs.clear()
+
+    def flush(self) -> None:
+        """Write the intervals and jobs that are still in memory."""
+        write_rows(self._connection, _INSERT, self._rows)
+        write_rows(self._connection, _INSERT_JOB, self._jobs)
+        self._rows.clear()
+        self._jobs.clear()
 
     def close(
         self,
@@ -91,13 +106,24 @@ class Closing:
     def _save(self, state: BoardState, stream: Stream, made: _Made, now_ms: int) -> None:
         described = (made.stream.role, made.stream.profile, made.stream.rated_w)
         texts = [msgspec.json.encode(part).decode() for part in (made.figures, made.ranges, made.reasons)]
-        row = (stream.id, made.a, made.b, *described, *texts[:2], made.root, made.verdict, texts[2], now_ms)
-        self._connection.execute(_INSERT, row)
+        self._last_id = interval_id = self._last_id + 1
+        row = (
+            interval_id,
+            stream.id,
+            made.a,
+            made.b,
+            *described,
+            *texts[:2],
+            made.root,
+            made.verdict,
+            texts[2],
+            now_ms,
+        )
+        self._rows.append(row)
         self._tally.add("interval", made.verdict)
         if made.verdict != quality.QUARANTINED and self._networks:
             key = f"{state.key.hex()}/{stream.device}/{made.a}"
-            rest = (self._connection.last_insert_rowid(), state.id, now_ms)
-            self._connection.executemany(_INSERT_JOB, [(network, key, *rest) for network in self._networks])
+            self._jobs += [(network, key, interval_id, state.id, now_ms) for network in self._networks]
 
     def _judge(self, state: BoardState, ranges: list[list[int]], figures: dict[str, Any]) -> tuple[str, list[str]]:
         """Return the verdict on an interval and its reasons: what its frames and its board were found to be."""

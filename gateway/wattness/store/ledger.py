@@ -1,7 +1,6 @@
 """Frames into their logs: duplicates, holes, equivocation, and how far a log may be acknowledged."""
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import Any
 
 import apsw
@@ -11,18 +10,15 @@ from wattwire import frame
 
 from . import equivocation
 from .board import BoardState, Held, Log
-from .schema import ask
+from .schema import ask, write_rows
 from .tally import Tally
 
 CONFLICTS_MAX = 100  # kept per board: two sides are proof enough, the rest is only counted
 
-_INSERT = "INSERT INTO frame (board_id, log, seq, kind, boot, up, unix, received_ms, hash, raw) VALUES "
-_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_AT_ONCE = 64  # rows per statement: each statement gives up the interpreter's lock, and waits to have it back
-_INSERT_MANY = _INSERT + ", ".join([_ROW] * _AT_ONCE)
+_INSERT = "INSERT INTO frame (board_id, log, seq, kind, boot, up, unix, received_ms, hash, raw) VALUES {rows}"
 _LOG = ("head", "top", "frames", "folded", "boot", "up", "hash", "waiting", "since_ms", "moved_ms", "received_ms")
 _UPSERT_LOG = (
-    f"INSERT INTO log (board_id, log, {', '.join(_LOG)}) VALUES ({', '.join('?' * (len(_LOG) + 2))})"  # noqa: S608
+    f"INSERT INTO log (board_id, log, {', '.join(_LOG)}) VALUES {{rows}}"  # noqa: S608
     f" ON CONFLICT (board_id, log) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _LOG)}"
 )
 
@@ -82,10 +78,7 @@ class Ledger:
         """Write the frames of `put` that are still in memory."""
         if self._rows:
             rows, self._rows = self._rows, []
-            whole = len(rows) - len(rows) % _AT_ONCE
-            for first in range(0, whole, _AT_ONCE):
-                self._connection.execute(_INSERT_MANY, list(chain.from_iterable(rows[first : first + _AT_ONCE])))
-            self._connection.executemany(_INSERT + _ROW, rows[whole:])
+            write_rows(self._connection, _INSERT, rows)
 
     def forget(self) -> None:
         """Drop what was not written, after a roll-back."""
@@ -94,7 +87,7 @@ class Ledger:
     def save(self, states: Sequence[BoardState]) -> None:
         """Write how far the logs have come."""
         rows = [log.row(state.id) for state in states for log in state.logs.values() if log.dirty]
-        self._connection.executemany(_UPSERT_LOG, rows)
+        write_rows(self._connection, _UPSERT_LOG, rows)
         for state in states:
             for log in state.logs.values():
                 log.dirty = False

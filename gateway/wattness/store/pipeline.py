@@ -12,11 +12,19 @@ from .closing import Closing
 from .finality import Finality
 from .fold import Fold
 from .ledger import Ledger
+from .schema import write_rows
 from .settings import Settings
 from .tally import Tally
 
 BOARDS_MAX = 4096  # remembered; the others are read again when they speak
 FRAMES_MAX = 2048  # remembered, of all boards
+
+_UPDATE_STREAM = (
+    "WITH new (id, open_ms, due_ms, start_log, start_seq, last_ms, first_ms) AS (VALUES {rows})"
+    " UPDATE stream SET open_ms = new.open_ms, due_ms = new.due_ms, start_log = new.start_log,"
+    " start_seq = new.start_seq, last_ms = new.last_ms, first_ms = coalesce(stream.first_ms, new.first_ms)"
+    " FROM new WHERE stream.id = new.id"
+)
 
 
 class Pipeline:
@@ -42,6 +50,7 @@ class Pipeline:
         """Store frames and fold them; returns what to acknowledge after the commit, one per board and log."""
         now_ms = self._clock.now_ms()
         self._check_version()
+        self._closing.begin()
         touched: dict[int, BoardState] = {}
         acks: dict[tuple[int, int], Ack] = {}
         for verified in frames:
@@ -60,6 +69,7 @@ class Pipeline:
         """Finalise what is due by the clock; returns how many intervals became final."""
         now_ms = self._clock.now_ms()
         self._check_version()
+        self._closing.begin()
         before = self.made
         states = [self._state(board_id) for board_id in self._finality.due(now_ms)]
         for state in states:
@@ -97,13 +107,12 @@ class Pipeline:
         return state
 
     def _save(self, states: Sequence[BoardState]) -> None:
+        self._closing.flush()
         self._ledger.save(states)
         streams = [stream for state in states for stream in state.streams.values() if _moved(stream)]
-        query = (
-            "UPDATE stream SET open_ms = ?, due_ms = ?, start_log = ?, start_seq = ?, last_ms = ?,"
-            " first_ms = coalesce(first_ms, ?) WHERE id = ?"
+        write_rows(
+            self._connection, _UPDATE_STREAM, [(stream.id, *stream.saved, stream.window.first) for stream in streams]
         )
-        self._connection.executemany(query, [(*stream.saved, stream.window.first, stream.id) for stream in streams])
         self.tally.save()
         for state in states:
             state.trim()

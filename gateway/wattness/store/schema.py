@@ -1,5 +1,7 @@
 """The database's tables, and how a connection to it is opened."""
 
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +228,20 @@ def connect_to_read(path: Path) -> apsw.Connection:
 def ask(connection: apsw.Connection, query: str, bindings: Any = ()) -> list[Any]:
     """Return all rows of a query."""
     return connection.execute(query, bindings).fetchall()
+
+
+def write_rows(connection: apsw.Connection, query: str, rows: Sequence[Sequence[Any]]) -> None:
+    """Run `query`, with `{rows}` where VALUES belong, for many rows in few statements.
+
+    Each statement gives up the interpreter's lock, and must wait to have it back.
+    """
+    at = 0
+    for size in (64, 16, 4, 1):
+        while len(rows) - at >= size:
+            row = f"({', '.join('?' * len(rows[0]))})"
+            statement = query.format(rows=", ".join([row] * size))
+            connection.execute(statement, list(chain.from_iterable(rows[at : at + size])))
+            at += size
 
 
 def _open(path: Path, flags: int) -> apsw.Connection:

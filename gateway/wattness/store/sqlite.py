@@ -43,8 +43,12 @@ class SqliteStore:
 
     async def put(self, frames: Sequence[Verified]) -> list[Ack]:
         """Store frames with all that follows from them; returns, after the commit, what to acknowledge."""
+        return await self.put_read(lambda: frames, len(frames))
+
+    async def put_read(self, read: Callable[[], Sequence[Verified]], count: int) -> list[Ack]:
+        """Store about `count` frames that `read` returns; it is called in the writer's thread, perhaps repeatedly."""
         made = self._pipeline.made
-        acks = await self._writer.run(lambda: self._pipeline.put(frames), len(frames))
+        acks = await self._writer.run(lambda: self._pipeline.put(read()), count)
         if self._pipeline.made != made:
             self.outbox.announce()
         return acks
