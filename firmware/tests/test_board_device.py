@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from wattboard import binding, device
+from wattboard import catalog, device
 from wattboard.errors import ConfigError, SilentError, UnsuitableError
 from wattwire import sunspec as walking
 from wattwire.errors import WireError
@@ -39,6 +39,11 @@ class Line:
         )
 
 
+def made(settings: dict, line: Line, path: str = "$") -> device.Device:
+    """Return the device of a stream's settings."""
+    return device.Device(settings, catalog.read(settings, path), line, path)
+
+
 def sunspec(power: int = 1234, scale: int = -1, model: int = 103) -> dict[int, int]:
     """Return the map of an inverter: common model with a serial number, then model 103."""
     registers = {40000: 0x5375, 40001: 0x6E53, 40002: 1, 40003: 66}
@@ -57,12 +62,12 @@ def sunspec(power: int = 1234, scale: int = -1, model: int = 103) -> dict[int, i
 
 @pytest.fixture(autouse=True)
 def profiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(binding, "PROFILES", f"{PROFILES}/")
+    monkeypatch.setattr(catalog, "PROFILES", f"{PROFILES}/")
 
 
 async def test_a_sunspec_device_is_found_and_named():
     line = Line(sunspec())
-    inverter = device.Device(INVERTER, line, "$.streams[0]")
+    inverter = made(INVERTER, line, "$.streams[0]")
     before = inverter.stream()
     assert (before.profile, before.points) == ("sunspec", ())
     assert not inverter.known
@@ -82,7 +87,7 @@ async def test_a_sunspec_device_is_found_and_named():
 
 async def test_a_changing_scale_factor_is_told_and_in_the_end_the_finest_stays():
     line = Line(sunspec(scale=0))
-    inverter = device.Device(INVERTER, line, "$")
+    inverter = made(INVERTER, line, "$")
     await inverter.identify()
     assert await inverter.poll() == ([1234, 5000], False), "the profile's own exponent"
     changes = 0
@@ -99,7 +104,7 @@ async def test_a_changing_scale_factor_is_told_and_in_the_end_the_finest_stays()
 
 async def test_a_device_of_another_kind_is_unsuitable_and_may_change():
     line = Line(sunspec(model=203))
-    inverter = device.Device(INVERTER, line, "$")
+    inverter = made(INVERTER, line, "$")
     with pytest.raises(UnsuitableError):
         await inverter.identify()
     with pytest.raises(SilentError):
@@ -111,7 +116,7 @@ async def test_a_device_of_another_kind_is_unsuitable_and_may_change():
 
 async def test_silence_ends_a_poll_at_once():
     line = Line(sunspec(), unit=9)
-    inverter = device.Device(INVERTER, line, "$")
+    inverter = made(INVERTER, line, "$")
     with pytest.raises(SilentError):
         await inverter.identify()
     assert line.reads == 3 * walking.TRIES, "at each base"
@@ -119,7 +124,7 @@ async def test_silence_ends_a_poll_at_once():
 
 async def test_a_bad_answer_is_asked_for_again_and_then_has_no_value():
     line = Line(sunspec())
-    inverter = device.Device(INVERTER, line, "$")
+    inverter = made(INVERTER, line, "$")
     await inverter.identify()
     await inverter.poll()
     line.troubles = [WireError("bad_crc")]
@@ -142,7 +147,7 @@ async def test_power_is_oriented_for_the_role():
     settings = {"profile": "eastron_sdm120", "unit": 3, "points": ["power", "energy_import", "energy_export"]}
     rows = {}
     for role in ("grid", "pv"):
-        read = device.Device({**settings, "role": role}, Line(meter), "$")
+        read = made({**settings, "role": role}, Line(meter), "$")
         await read.identify()
         (row, _), stream = await read.poll(), read.stream()
         rows[role] = {point.name: value * 10**point.exponent for point, value in zip(stream.points, row, strict=True)}
@@ -157,5 +162,5 @@ async def test_power_is_oriented_for_the_role():
 def test_a_wrong_configuration_names_its_key(changes, path):
     settings = {"role": "grid", "profile": "eastron_sdm120", "unit": 1, **changes}
     with pytest.raises(ConfigError) as found:
-        device.Device(settings, Line({}), "$.streams[1]")
+        made(settings, Line({}), "$.streams[1]")
     assert str(found.value).startswith(path)

@@ -1,31 +1,29 @@
-"""What a device is: its profile from flash, its SunSpec map walked, its points bound to registers; needed on loan."""
+"""What a device is: its SunSpec map walked, its points bound to registers; needed on loan."""
 
 import hashlib
 from collections import namedtuple
 
 from wattboard.errors import ConfigError, SilentError, UnsuitableError
-from wattwire import profile, reading, sunspec
+from wattwire import profile, sunspec
 from wattwire.errors import WireError
 from wattwire.modbus import ModbusError
 
-PROFILES = "/profiles/"
 HASH_SIZE = 16
 
 # `profile` has the wanted points alone, in no order; `names` are those points in the order of the stream's columns.
 Binding = namedtuple("Binding", ("profile", "profile_hash", "names", "reads"))
 
 
-def from_profile(settings, path):
+def from_profile(known, settings, path):
     """Return the Binding of a device whose profile the configuration names; raises ConfigError."""
-    loaded, profile_hash = _load(settings["profile"], path)
-    return _bind(profile.bind(loaded), profile_hash, settings, path)
+    return _bind(known[settings["profile"]], 0, None, settings, path)
 
 
-async def from_map(device, settings, path):
+async def from_map(device, known, settings, path):
     """Walk a SunSpec device; return (Binding, serial number's hash or None). Raises SilentError."""
     models = await _walk(device)
     try:
-        return await _choose(device, models, settings, path)
+        return await _choose(device, models, known, settings, path)
     except ConfigError as error:
         print("wattness:", error)
         raise UnsuitableError
@@ -53,7 +51,7 @@ async def _walk(device):
     return walker.models
 
 
-async def _choose(device, models, settings, path):
+async def _choose(device, models, known, settings, path):
     """Take the model that suits the role, and the serial number from the common model before it."""
     model = sunspec.choose(models, settings["role"])
     if model is None:
@@ -61,31 +59,18 @@ async def _choose(device, models, settings, path):
     common = sunspec.common_of(models, model)
     serial = None
     if common is not None:
-        loaded, _ = _load(sunspec.PROFILES[common.id], path)
+        loaded, _ = known[sunspec.PROFILES[common.id]]
         serial = await read_serial(device, profile.bind(loaded, common.base, common.length))
-    loaded, profile_hash = _load(sunspec.PROFILES[model.id], path)
-    return _bind(profile.bind(loaded, model.base, model.length), profile_hash, settings, path), serial
+    return _bind(known[sunspec.PROFILES[model.id]], model.base, model.length, settings, path), serial
 
 
-def _bind(bound, profile_hash, settings, path):
-    """Plan the reads of the wanted points and forget the others."""
+def _bind(known, base, length, settings, path):
+    """Plan the reads of the wanted points."""
+    loaded, profile_hash = known
+    bound = profile.bind(loaded, base, length)
     names = tuple(settings.get("points", ())) or bound.default
     missing = profile.unknown(bound, names)
     if missing and "points" in settings:
         raise ConfigError("%s.points: the device has no point %s" % (path, missing[0]))
     names = tuple([name for name in names if name not in missing])
-    points = tuple([point for point in bound.points if point.name in names])
-    kept = reading.Profile(bound.id, "", bound.positive, bound.max_registers, (), (), points, bound.identity, None)
-    return Binding(kept, profile_hash, names, profile.plan(kept, names))
-
-
-def _load(name, path):
-    try:
-        with open(PROFILES + name + ".json", "rb") as file:
-            text = file.read()
-    except OSError:
-        raise ConfigError("%s.profile: there is no profile %s" % (path, name))
-    try:
-        return profile.load(text), hashlib.sha256(text).digest()[:HASH_SIZE]
-    except WireError as error:
-        raise ConfigError("%s.profile: %s: %s" % (path, name, error))
+    return Binding(bound, profile_hash, names, profile.plan(bound, names))

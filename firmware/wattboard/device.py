@@ -18,12 +18,13 @@ VALUE_LIMIT = 1 << 62  # the difference of two values has 63 bits
 class Device:
     """Reads one configured stream; `points` and the rest of `stream()` are what the streams record says of it."""
 
-    def __init__(self, settings, bus, path):
+    def __init__(self, settings, known, bus, path):
         self.unit = settings["unit"]
         self.role = settings["role"]
         self.errors = 0
         self.known = False  # the profile is bound to the device's registers
         self._settings = settings
+        self._known = known  # what `catalog` read for this stream
         self._bus = bus
         self._path = path
         self._profile = None  # type: reading.Profile | None
@@ -35,7 +36,7 @@ class Device:
         self._serial = None
         if not self.walks:
             with Loan(BINDING) as binding:
-                self._take(binding.from_profile(settings, path))
+                self._take(binding.from_profile(known, settings, path))
 
     @property
     def walks(self):
@@ -68,7 +69,7 @@ class Device:
         self.known = False
         with Loan(BINDING) as binding:
             if self.walks:
-                bound, self._serial = await binding.from_map(self, self._settings, self._path)
+                bound, self._serial = await binding.from_map(self, self._known, self._settings, self._path)
                 self._take(bound)
             else:
                 self._serial = await binding.read_serial(self, self._profile)

@@ -1,83 +1,37 @@
-"""The board's program: wires the parts and runs them. Without a key or a configuration it leaves the REPL alone."""
+"""The board's start. Without a key or a configuration it says so and leaves the REPL alone."""
 
-# ruff: noqa: E402  (the heap's threshold comes before the modules that need it)
-import asyncio
 import gc
 
-gc.threshold(8192)  # while modules load: what their compilation leaves behind would break the heap into small pieces
+import esp32
 
-from wattboard import hal, supervise
-from wattboard.bus import Bus
-from wattboard.clock import Clock
-from wattboard.commands import Commands
-from wattboard.device import Device
 from wattboard.errors import ConfigError
-from wattboard.health import Health
 from wattboard.loan import Loan
-from wattboard.logbook import Logbook
-from wattboard.meter import Meter
-from wattboard.recorder import Recorder, Witness
 from wattboard.state import State
-from wattboard.uplink import Uplink
-from wattboard.window import Window
+from wattwire import reading  # noqa: F401 - before the first loan, for it stays
 
-FIRMWARE = "0.1.0"
-LOG_ROOT = "/log"
-
-
-async def run(settings, key, state, devices, book):
-    """Run the board; returns only by a reset."""
-    supervisor = supervise.Supervisor(hal.watchdog())
-    boot = state.next_boot()
-    log, previous = book.open(settings["gateway"])
-    clock = Clock(settings["clock_step_ms"])
-    about = {"model": hal.machine_name(), "firmware": FIRMWARE}
-    recorder = Recorder(log, clock, Witness(key, boot, settings["gateway"], about), settings["frame_ms"])
-    recorder.previous = previous
-    health = Health(settings["health_ms"], supervise.last_words(), log, clock, state)
-    periods_ms = [stream["period_ms"] for stream in settings["streams"]]
-    meter = Meter(devices, periods_ms, recorder, health, supervisor.beat)
-    window = Window(log, book)
-    uplink = Uplink(settings, key.kid, window, health, supervisor.beat)
-    commands = Commands(state, log, meter, health)
-
-    def acknowledged(seq, unix_ms):
-        _, fresh = window.acknowledged(seq, hal.real_ms())
-        if fresh:
-            clock.acknowledged(unix_ms, hal.uptime_ms())
-
-    def sealed():
-        book.confirm(log, settings["gateway"])  # before anything of a new log can leave
-        uplink.kick()
-
-    recorder.on_frame = sealed
-    uplink.on_ack, uplink.on_command, uplink.on_time = acknowledged, commands.take, clock.heard
-    await supervisor.run((("meter", meter.run()), ("uplink", uplink.run())))
+START_GARBAGE_BYTES = 4096  # collected so often, what the start leaves behind does not lie scattered over the heap
 
 
 def main():
-    """Start, or say on the REPL what is missing."""
-    state = State(hal.nvs())
+    """Read what needs much room while there is much, and only then bring in the program."""
+    gc.threshold(START_GARBAGE_BYTES)
+    state = State(esp32.NVS("wattness"))
     try:
-        with Loan("wattboard.keys") as keys:
-            key = keys.load(state)
         with Loan("wattboard.config") as config:
             settings, path = config.load(), config.PATH
-        if key is None or settings is None:
-            print("wattness: no", "key: import wattboard.keys; wattboard.keys.make()" if key is None else path)
+        if settings is None or state.secret() is None:
+            print("wattness: no", path if state.secret() else "key: import wattboard.keys; wattboard.keys.make()")
             return
-        bus = Bus(hal.uart(settings["bus"]), settings["bus"]["baud"], hal.output(settings["bus"].get("de")))
-        devices = [Device(each, bus, "$.streams[%d]" % index) for index, each in enumerate(settings["streams"])]
+        with Loan("wattboard.catalog") as catalog:
+            known = [catalog.read(each, "$.streams[%d]" % index) for index, each in enumerate(settings["streams"])]
+        with Loan("wattboard.keys") as keys:
+            key = keys.load(state)
+        from wattboard import program  # noqa: PLC0415 - see above
+
+        gc.threshold(-1)
+        program.start(settings, known, key, state)
     except ConfigError as error:
         print("wattness: config:", error)
-        return
-    gc.collect()
-    gc.threshold(-1)
-    try:
-        asyncio.run(run(settings, key, state, devices, Logbook(LOG_ROOT, state, hal.log_limit_bytes(LOG_ROOT))))
-    except KeyboardInterrupt:
-        hal.watchdog(hal.REPL_WATCHDOG_MS)
-        print("wattness: stopped; the watchdog resets the board in %d min" % (hal.REPL_WATCHDOG_MS // 60000))
 
 
 if __name__ in ("__main__", "main"):

@@ -9,7 +9,6 @@ from collections import namedtuple
 from . import plan as planning
 from . import reading, register
 from .errors import WireError
-from .profile_form import parse
 
 Read = planning.Read
 # The half that a board keeps in its heap, under the names by which everybody else knows it.
@@ -30,6 +29,8 @@ _TABLES = {"holding": 3, "input": 4}
 
 def load(text: str | bytes) -> Profile:
     """Return the Profile in JSON `text` (str or bytes); raises WireError whose detail names the path."""
+    from .profile_form import parse  # a board binds more often than it loads
+
     form = parse(text)
     points = []
     for item in form["points"]:

@@ -1,0 +1,63 @@
+"""The board's program: wires the parts and runs them."""
+
+import asyncio  # noqa: I001 - the largest of ours comes first, while there is room in one piece
+import gc
+
+from wattboard.uplink import Uplink
+from wattboard import hal, supervise
+from wattboard.bus import Bus
+from wattboard.clock import Clock
+from wattboard.commands import Commands
+from wattboard.device import Device
+from wattboard.health import Health
+from wattboard.logbook import Logbook
+from wattboard.meter import Meter
+from wattboard.recorder import Recorder, Witness
+from wattboard.window import Window
+
+FIRMWARE = "0.1.0"
+LOG_ROOT = "/log"
+
+
+def start(settings, known, key, state):
+    """Run the board; `known` is what `catalog` read for each stream. Returns only by Ctrl-C; raises ConfigError."""
+    bus = Bus(hal.uart(settings["bus"]), settings["bus"]["baud"], hal.output(settings["bus"].get("de")))
+    devices = []
+    for index, each in enumerate(settings["streams"]):
+        devices.append(Device(each, known[index], bus, "$.streams[%d]" % index))
+    gc.collect()
+    try:
+        asyncio.run(run(settings, key, state, devices, Logbook(LOG_ROOT, state, hal.log_limit_bytes(LOG_ROOT))))
+    except KeyboardInterrupt:
+        hal.watchdog(hal.REPL_WATCHDOG_MS)
+        print("wattness: stopped; the watchdog resets the board in %d min" % (hal.REPL_WATCHDOG_MS // 60000))
+
+
+async def run(settings, key, state, devices, book):
+    """Run the board; returns only by a reset."""
+    supervisor = supervise.Supervisor(hal.watchdog())
+    boot = state.next_boot()
+    log, previous = book.open(settings["gateway"])
+    clock = Clock(settings["clock_step_ms"])
+    about = {"model": hal.machine_name(), "firmware": FIRMWARE}
+    recorder = Recorder(log, clock, Witness(key, boot, settings["gateway"], about), settings["frame_ms"])
+    recorder.previous = previous
+    health = Health(settings["health_ms"], supervise.last_words(), log, clock, state)
+    periods_ms = [stream["period_ms"] for stream in settings["streams"]]
+    meter = Meter(devices, periods_ms, recorder, health, supervisor.beat)
+    window = Window(log, book)
+    uplink = Uplink(settings, key.kid, window, health, supervisor.beat)
+    commands = Commands(state, log, meter, health)
+
+    def acknowledged(seq, unix_ms):
+        _, fresh = window.acknowledged(seq, hal.real_ms())
+        if fresh:
+            clock.acknowledged(unix_ms, hal.uptime_ms())
+
+    def sealed():
+        book.confirm(log, settings["gateway"])  # before anything of a new log can leave
+        uplink.kick()
+
+    recorder.on_frame = sealed
+    uplink.on_ack, uplink.on_command, uplink.on_time = acknowledged, commands.take, clock.heard
+    await supervisor.run((("meter", meter.run()), ("uplink", uplink.run())))
