@@ -30,7 +30,7 @@ PAYLOAD_BYTES_MAX = 64 * 1024
 STORE_BYTES_MAX = 256 << 20
 IN_FLIGHT_MAX = 1024  # frames handed to the gateway and not taken yet
 CONNECTIONS_MAX = 4096
-READY_S = 10.0
+READY_S = 60.0  # a small machine may have to read a large store first
 STOP_S = 5.0
 EVICT_S = 1.0  # then SIGKILL
 BACKOFF_S = (0.1, 0.2, 0.5, 1, 2, 5, 10)
@@ -140,7 +140,8 @@ class Broker:
                 writer.close()
                 await writer.wait_closed()
                 return
-        raise ConfigError(f"The broker did not start: {_last_complaint(self.folder / 'nats.log')}")
+        what = "ended at once" if self.pid is None else f"is not ready after {READY_S:.0f} s"
+        raise ConfigError(f"The broker {what}; its log says: {_last_complaint(self.folder / 'nats.log')}")
 
     async def _stop(self) -> None:
         process = self._process

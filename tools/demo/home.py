@@ -11,7 +11,7 @@ import aiohttp
 from civilclock import Clock
 from demo.processes import DemoError, Process, free_ports, run
 
-READY_S = 30.0
+READY_S = 90.0
 EPOCH_S = 1800
 GRACE_S = 120
 CHALLENGE_DEADLINE_S = 3600

@@ -59,7 +59,7 @@ class PlainBoard:
             writer.write(mqtt.subscribe(1, [(link.topic(self.kid, leaf), 1) for leaf in ("ack", "cmd")]))
             writer.write(mqtt.publish(link.topic(self.kid, "state"), b"online", 2, retain=True))
             self._next, self._packet_id = self.acked, 2
-            while self.acked < len(self.frames):
+            while self.acked < len(self.frames) and not writer.is_closing():
                 self._fill(writer)
                 with contextlib.suppress(TimeoutError):
                     data = await asyncio.wait_for(reader.read(65536), self.pace_s or 1.0)
