@@ -164,3 +164,32 @@ def test_a_wrong_configuration_names_its_key(changes, path):
     with pytest.raises(ConfigError) as found:
         made(settings, Line({}), "$.streams[1]")
     assert str(found.value).startswith(path)
+
+
+async def test_silence_at_one_base_leads_to_the_next():
+    line = Line({address % 40000: value for address, value in sunspec().items()})
+    line.troubles = [WireError("timeout")] * walking.TRIES
+    inverter = made(INVERTER, line)
+    await inverter.identify()
+    assert (inverter.known, inverter.stream().profile) == (True, "sunspec_inverter_int")
+
+
+async def test_a_map_that_noise_cut_short_is_walked_again():
+    line = Line(sunspec())
+    inverter = made(INVERTER, line)
+    read, asked = line.read, []
+
+    async def noisy(unit: int, plan) -> bytes:
+        asked.append(plan.address)
+        if plan.address == 40070:
+            raise WireError("bad_crc")
+        return await read(unit, plan)
+
+    line.read = noisy
+    with pytest.raises(SilentError) as found:
+        await inverter.identify()
+    assert found.type is SilentError
+    assert asked.count(40070) == walking.TRIES
+    line.read = read
+    await inverter.identify()
+    assert inverter.known
