@@ -186,6 +186,10 @@ def check_orientation():
     assert changed == {"power", "power_l1", "current_l2", "reactive_power"}
     assert turned["power_l1"] == (6, 0)
     inverter = profile.load(minimal(positive="export"))
+    form = json.loads(minimal())
+    form["points"] = [dict(each, magnitude=True) for each in form["points"]]
+    silent = profile.orient(dict.fromkeys(("power", "current"), (5, 0)), profile.load(json.dumps(form)), "pv")
+    assert silent[form["points"][0]["name"]] == (5, 0), "a magnitude has no direction"
     assert profile.orient(values, inverter, "pv") == values
     assert profile.orient(values, inverter, "load")["power"] == (-5, -1)
     assert refused(profile.orient, values, meter, "toaster") == "bad_range"

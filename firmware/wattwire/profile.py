@@ -76,6 +76,7 @@ def _point(item: dict, form: dict) -> Point:
         tuple(invalid),
         modulus,
         item.get("block", False),
+        item.get("magnitude", False),
     )
 
 
@@ -116,7 +117,8 @@ def bind(profile: Profile, base: int = 0, length: int | None = None) -> Profile:
 def _moved(point: Point, name: str, base: int, offset: int) -> Point:
     sf = None if point.sf is None else base + point.sf
     address = base + offset + point.address
-    return Point(name, point.unit, point.fc, address, *point[4:8], sf, point.invalid, point.modulus, False)
+    ends = (point.invalid, point.modulus, False, point.magnitude)
+    return Point(name, point.unit, point.fc, address, *point[4:8], sf, *ends)
 
 
 def unknown(profile: Profile, names: list | tuple) -> list[str]:

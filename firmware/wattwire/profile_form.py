@@ -67,6 +67,7 @@ POINT = {
     "invalid": (list, False, 1, 8),
     "modulus": (int, False, 16, (1 << 63) - 1),
     "block": (bool, False, 0, 1),
+    "magnitude": (bool, False, 0, 1),
     "unsettled": (str, False, 1, 400),
     "source": (str, False, 1, 400),
 }

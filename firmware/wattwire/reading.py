@@ -9,7 +9,8 @@ from .errors import WireError
 # unit in the register to the unit on the wire; `invalid` are bit patterns that mean no value.
 Point = namedtuple(
     "Point",
-    ["name", "unit", "fc", "address", "type", "order", "exponent", "scale", "sf", "invalid", "modulus", "block"],
+    ["name", "unit", "fc", "address", "type", "order", "exponent", "scale"]
+    + ["sf", "invalid", "modulus", "block", "magnitude"],
 )
 Profile = namedtuple(
     "Profile", ["id", "title", "positive", "max_registers", "models", "default", "points", "identity", "repeat"]
@@ -86,12 +87,13 @@ def convert(point: Point, data: bytes, sf: bytes | None = None) -> tuple[int, in
 
 
 def orient(values: dict, profile: Profile, role: str) -> dict:
-    """Return `values` with power and current signed as `role` wants them; counters keep their names."""
+    """Return `values` with power and current signed as `role` wants them; counters and magnitudes stay."""
     if role not in POSITIVE:
         raise WireError("bad_range", "role %s" % role)
     if POSITIVE[role] == profile.positive:
         return values
-    return {name: _negated(name, value) for name, value in values.items()}
+    magnitudes = [point.name for point in profile.points if point.magnitude]
+    return {name: value if name in magnitudes else _negated(name, value) for name, value in values.items()}
 
 
 def directed(name: str) -> bool:
