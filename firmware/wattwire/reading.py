@@ -9,8 +9,10 @@ from .errors import WireError
 # unit in the register to the unit on the wire; `invalid` are bit patterns that mean no value.
 Point = namedtuple(
     "Point",
-    ["name", "unit", "fc", "address", "type", "order", "exponent", "scale"]
-    + ["sf", "invalid", "modulus", "block", "magnitude"],
+    [
+        *("name", "unit", "fc", "address", "type", "order", "exponent"),
+        *("scale", "sf", "invalid", "modulus", "block", "magnitude"),
+    ],
 )
 Profile = namedtuple(
     "Profile", ["id", "title", "positive", "max_registers", "models", "default", "points", "identity", "repeat"]
