@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import importlib
 import json
 import sys
@@ -25,6 +26,8 @@ def main() -> int:
     unknown = set(options.rows) - set(ROWS)
     if unknown:
         parser.error(f"there is no row {', '.join(sorted(unknown))}")
+    gc.freeze()  # as `wattness run` does
+    gc.set_threshold(20_000, 50, 100)
     results = {}
     for name in options.rows or ROWS:
         print(f"bench: {name}: {ROWS[name]} …", file=sys.stderr, flush=True)
