@@ -10,8 +10,19 @@ from .errors import WireError
 Point = namedtuple(
     "Point",
     [
-        *("name", "unit", "fc", "address", "type", "order", "exponent"),
-        *("scale", "sf", "invalid", "modulus", "block", "magnitude"),
+        "name",
+        "unit",
+        "fc",
+        "address",
+        "type",
+        "order",
+        "exponent",
+        "scale",
+        "sf",
+        "invalid",
+        "modulus",
+        "block",
+        "magnitude",
     ],
 )
 Profile = namedtuple(
