@@ -18,6 +18,7 @@ from wattness.store.registry import open_registry
 
 VECTORS = json.loads((Path(__file__).parents[2] / "firmware" / "tests" / "vectors.json").read_text())
 KEY = VECTORS["key"]["public_hex"]
+NETWORK = '[[network]]\nname = "a"\nkind = "wattnet"\nurl = "http://x"\n'
 FRAMES = [one["hex"] for one in VECTORS["frames"]]
 
 
@@ -95,6 +96,20 @@ def test_commented_configuration_is_the_default(tmp_path):
         ('[[network]]\nname = "a"\nkind = "b"\nurl = "http://x"', "$.network"),
         ('[[network]]\nname = "a"\nkind = "wattnet"\nurl = "http://x"\n' * 2, "used twice"),
         ('key = "tpm:0"', "$.key"),
+        ('[mqtt]\nurl = "mqtt://"', "$.mqtt.url"),
+        ('[mqtt]\nurl = "mqtt://x:port"', "$.mqtt.url"),
+        ("[interval]\nlength_s = 9", "$.interval.length_s: expected int >= 10"),
+        ("[interval]\nfinal_after_h = -5", "$.interval.final_after_h: expected int >= 1"),
+        ("[interval]\nfuture_s = -9", "$.interval.future_s: expected int >= 0"),
+        ("[clock]\nrate = 0", "$.clock.rate: expected int >= 1"),
+        (f"{NETWORK}per_minute = 0", "$.network[0].per_minute: expected int >= 1"),
+        (f"{NETWORK}in_flight = 0", "$.network[0].in_flight: expected int >= 1"),
+        (f"{NETWORK}age_max_h = 0", "$.network[0].age_max_h: expected int >= 1"),
+        (f'{NETWORK}per_minute = "60"', "$.network[0].per_minute: expected int, got str"),
+        (NETWORK.replace("http://x", "nonsense"), "$.network[a].url: must begin with http:// or https://"),
+        (NETWORK.replace("http://x", "http://x:port"), "$.network[a].url: must begin with http:// or https://"),
+        (NETWORK.replace("http://x", "ftp://x"), "$.network[a].url: must begin with http:// or https://"),
+        (NETWORK.replace("wattnet", "gridcoin"), "$.network[a].kind: 'gridcoin' is not one of wattnet"),
     ],
 )
 def test_bad_configuration_is_one_sentence(wattness, home, text, sentence):

@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -13,6 +13,8 @@ from .errors import ConfigError
 HOME_DEFAULT = "~/.local/share/wattness"
 CONFIG_NAME = "gateway.toml"
 DATABASE_NAME = "wattness.db"
+
+Natural = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,17 +35,17 @@ class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Interval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How rows become intervals (wire.md §4)."""
 
-    length_s: int = 300
-    final_after_h: int = 24
-    future_s: int = 120  # rows dated further ahead than this are quarantined
+    length_s: Annotated[int, msgspec.Meta(ge=10, le=86400)] = 300
+    final_after_h: Annotated[int, msgspec.Meta(ge=1, le=24 * 366)] = 24
+    future_s: Annotated[int, msgspec.Meta(ge=0, le=86400)] = 120  # rows dated further ahead than this are quarantined
 
 
 class ClockConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A simulated civil clock, for the demo and tests only."""
 
-    real_ms: int = 0
-    civil_ms: int = 0
-    rate: int = 1
+    real_ms: Natural = 0
+    civil_ms: Natural = 0
+    rate: Annotated[int, msgspec.Meta(ge=1)] = 1
 
 
 class NetworkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,9 +54,9 @@ class NetworkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     kind: str
     url: str
-    in_flight: int = 4
-    per_minute: int = 6000
-    age_max_h: int = 24 * 30
+    in_flight: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 4
+    per_minute: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 6000
+    age_max_h: Annotated[int, msgspec.Meta(ge=1, le=24 * 3660)] = 24 * 30
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,6 +87,18 @@ def split_address(text: str, path: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def check_url(text: str, schemes: tuple[str, ...], path: str) -> None:
+    """Raise ConfigError naming the key's `path` unless `text` is the URL of a host, of one of these schemes."""
+    try:
+        url = urlsplit(text)
+        good = url.scheme in schemes and bool(url.hostname) and (url.port is None or url.port > 0)
+    except ValueError:  # a port or an address in brackets that is none
+        good = False
+    if not good:
+        begins = " or ".join(f"{scheme}://" for scheme in schemes)
+        raise ConfigError(f"{path}: must begin with {begins} and name a host, found {text!r}")
+
+
 def load(home: Path) -> Config:
     """Read the configuration in `home`; raises ConfigError that names the offending key's path."""
     file = home / CONFIG_NAME
@@ -99,21 +113,23 @@ def load(home: Path) -> Config:
     try:
         config = msgspec.convert(raw | {"home": str(home)}, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{file}: {error}") from None
+        raise ConfigError(f"{file}: {_located(error)}") from None
     _check(config, file)
     return config
 
 
+def _located(error: msgspec.ValidationError) -> str:
+    """Return the refusal with the path of the key first, as all of ours are."""
+    words, _, path = str(error).replace("`", "").rpartition(" - at ")
+    return f"{path}: {words[:1].lower()}{words[1:]}" if words else str(error)
+
+
 def _check(config: Config, file: Path) -> None:
-    if not 10 <= config.interval.length_s <= 86400:
-        raise ConfigError(f"{file}: $.interval.length_s: must be 10 to 86400 seconds")
-    if config.clock.rate < 1:
-        raise ConfigError(f"{file}: $.clock.rate: must be at least 1")
     names = [network.name for network in config.network]
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"{file}: $.network: the name {name!r} is used twice")
     split_address(config.web.listen, "$.web.listen")
     split_address(config.mqtt.listen, "$.mqtt.listen")
-    if config.mqtt.url and urlsplit(config.mqtt.url).scheme not in {"mqtt", "mqtts"}:
-        raise ConfigError(f"{file}: $.mqtt.url: must begin with mqtt:// or mqtts://")
+    if config.mqtt.url:
+        check_url(config.mqtt.url, ("mqtt", "mqtts"), "$.mqtt.url")

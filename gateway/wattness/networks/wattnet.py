@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 from msgspec import Meta
 
-from wattness.config import NetworkConfig
+from wattness.config import NetworkConfig, check_url
 from wattness.errors import RefusedError, UnavailableError
 from wattness.model import Receipt, Report, Reward
 from wattness.signing import Signer
@@ -192,7 +192,8 @@ def _report(signed: bytes) -> dict[str, Any]:
 
 @asynccontextmanager
 async def open_wattnet(config: NetworkConfig, signer: Signer, sources: Sources) -> AsyncIterator[WattnetNetwork]:
-    """Open the adapter of one configured network."""
+    """Open the adapter of one configured network; raises ConfigError."""
+    check_url(config.url, ("http", "https"), f"$.network[{config.name}].url")
     connector = aiohttp.TCPConnector(limit=2 * config.in_flight + 2)
     async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
         yield WattnetNetwork(config.name, HttpClient(session, config.url, TIMEOUT_S), signer, sources)
