@@ -27,6 +27,9 @@ _RANGES = {
 }
 
 
+_OR_ZERO = frozenset({"frequency"})  # a sleeping inverter says 0 Hz, and is honest
+
+
 class Verdict(NamedTuple):
     """One thing that is wrong with a frame; `level` is flagged or quarantined."""
 
@@ -35,11 +38,12 @@ class Verdict(NamedTuple):
 
 
 class Limit(NamedTuple):
-    """The range, in the column's own integers, outside of which a value is impossible."""
+    """The range, in the column's own integers, outside of which a value is impossible; 0 may be possible beside it."""
 
     column: int
     low: int
     high: int
+    or_zero: bool
 
 
 FUTURE_TIME = Verdict(QUARANTINED, "future_time")
@@ -67,9 +71,10 @@ class Limits:
             low, high = _range(point.name, stream.rated_w)
             scale = 10 ** abs(point.exponent)
             if point.exponent >= 0:
-                self._all.append(Limit(column, -(-low // (scale * 1000)), high // (scale * 1000)))
+                low_here, high_here = -(-low // (scale * 1000)), high // (scale * 1000)
             else:
-                self._all.append(Limit(column, -(-low * scale // 1000), high * scale // 1000))
+                low_here, high_here = -(-low * scale // 1000), high * scale // 1000
+            self._all.append(Limit(column, low_here, high_here, _stem(point.name) in _OR_ZERO))
             if digest.is_summed(point):
                 self._summed[point.name] = (low, high)
         self._others = [limit for limit in self._all if stream.points[limit.column].name not in self._summed]
@@ -90,9 +95,14 @@ def advances(verdicts: Sequence[Verdict]) -> bool:
     return not any(verdict in _STILL for verdict in verdicts)
 
 
+def _stem(name: str) -> str:
+    """Return a point's name without its phase or string."""
+    return name.partition("_l")[0].rstrip("0123456789").rstrip("_")
+
+
 def _range(name: str, rated_w: int | None) -> tuple[int, int]:
     """Return the lowest and the highest possible value of a point in milli-units."""
-    stem = name.partition("_l")[0].rstrip("0123456789").rstrip("_")
+    stem = _stem(name)
     if stem == "power" and rated_w is not None:
         highest = rated_w * 10 * RATED_PERCENT_MAX
         return -highest, highest
@@ -101,7 +111,7 @@ def _range(name: str, rated_w: int | None) -> tuple[int, int]:
 
 def impossible(columns: Sequence[list[int | None]], allowed: Sequence[Limit]) -> bool:
     """Tell whether a value of these columns, which are in difference form, is outside of its limit."""
-    for column, low, high in allowed:
+    for column, low, high, or_zero in allowed:
         steps = columns[column]
         if not steps:
             continue
@@ -114,6 +124,8 @@ def impossible(columns: Sequence[list[int | None]], allowed: Sequence[Limit]) ->
             values: list[int] = list(accumulate(steps))  # type: ignore[arg-type]
         except TypeError:
             values = list(accumulate(step for step in steps if step is not None))
+        if or_zero:
+            values = [value for value in values if value]
         if values and not low <= min(values) <= max(values) <= high:
             return True
     return False
