@@ -2,8 +2,7 @@
 
 import gc
 
-import esp32
-
+from wattboard import hal
 from wattboard.errors import ConfigError
 from wattboard.loan import Loan
 from wattboard.state import State
@@ -15,7 +14,7 @@ START_GARBAGE_BYTES = 4096  # collected so often, what the start leaves behind d
 def main():
     """Read what needs much room while there is much, and only then bring in the program."""
     gc.threshold(START_GARBAGE_BYTES)
-    state = State(esp32.NVS("wattness"))
+    state = State(hal.nvs())
     try:
         with Loan("wattboard.config") as config:
             settings, path = config.load(), config.PATH
