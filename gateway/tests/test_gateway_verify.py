@@ -178,6 +178,24 @@ def test_decoders_agree_on_maps(value):
     assert_agreement(cbor2.dumps(value, canonical=True))
 
 
+@given(
+    st.integers(0, 10),
+    st.sampled_from([b"\x80", b"\xa0", b"\x00", b"\xf6", b"\x82\x80\x80", b"\x82\x00\x80"]),
+    st.data(),
+)
+def test_decoders_agree_on_nested_containers_at_the_limit(depth, inner, data):
+    around = data.draw(st.lists(st.sampled_from([b"\x81", b"\x82\x00", b"\xa1\x00"]), min_size=depth, max_size=depth))
+    assert_agreement(b"\xa1\x0d" + b"".join(around) + inner)
+
+
+@pytest.mark.parametrize("inner", [b"\x80", b"\xa0"])
+def test_an_empty_container_counts_as_one_level(inner):
+    deepest = b"\xa1\x0d" + b"\x81" * (cbor.DEPTH_MAX - 2) + inner
+    assert strictcbor.decode(deepest) == cbor.decode(deepest)
+    with pytest.raises(WireError, match="too_deep"):
+        strictcbor.decode(b"\xa1\x0d" + b"\x81" * (cbor.DEPTH_MAX - 1) + inner)
+
+
 @given(st.integers(0, 1 << 32))
 def test_decoders_agree_on_mutated_payloads(author, seed):
     source = random.Random(seed)

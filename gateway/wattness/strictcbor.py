@@ -22,7 +22,7 @@ _HASH = rb"\x50" + _ANY + rb"{16}"
 _ITEMS = rb"(?:%b*+(?:%b)*+(?:%b)?+)*+" % (_ONE, _TWO, b"|".join((_THREE, _FIVE, _NINE, _HASH)))
 _FLAT = re.compile(rb"[\xa1-\xb7]" + _ITEMS, re.DOTALL).fullmatch
 _INTEGERS = {int}
-_DEPTH_MAX = cbor.DEPTH_MAX + 1
+_DEPTH_MAX = cbor.DEPTH_MAX  # one less than with the array around: cbor2 does not count what is empty
 
 
 def decode(data: bytes) -> Any:
@@ -34,7 +34,7 @@ def decode(data: bytes) -> Any:
                 b"\x82%b\xf7" % data, max_depth=_DEPTH_MAX, allow_duplicate_keys=False, allow_indefinite=False
             )
         except cbor2.CBORDecodeError:
-            return cbor.decode(data)  # names the reason
+            return cbor.decode(data)  # decides, and names the reason
         if end is cbor2.undefined and _in_order(value):
             return value
     return cbor.decode(data)
