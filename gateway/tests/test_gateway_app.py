@@ -120,7 +120,7 @@ class Home:
 
     def enrol(self, board: ScriptedBoard) -> None:
         out = self.folder / "board.json"
-        self.cli("board", "enrol", board.public_key.hex(), "--name", board.name, "--out", str(out))
+        self.cli("board", "enrol", board.public_key.hex(), "--name", board.name, "--out", str(out), "--force")
         assert out.stat().st_mode & 0o777 == 0o600
         board.settings = json.loads(out.read_text())
         if not board.payloads:

@@ -164,6 +164,25 @@ def test_board_settings_to_a_place_that_is_not_there(wattness, home, tmp_path):
     assert "cannot be written" in error
 
 
+def test_board_settings_replace_no_file_unless_forced(wattness, home, tmp_path):
+    out = tmp_path / "board.json"
+    out.write_text("edited")
+    code, _, error = wattness("board", "enrol", KEY, "--out", str(out))
+    assert (code, error.count("\n"), out.read_text()) == (2, 1, "edited")
+    assert "--force" in error
+    assert wattness("board", "list")[1] == ""
+    assert wattness("board", "enrol", KEY, "--out", str(out), "--force")[0] == 0
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    assert "link_key" in json.loads(out.read_text())
+
+
+def test_a_board_behind_tls_is_told_of_the_certificate(wattness, home):
+    (home / "gateway.toml").write_text('[mqtt]\nurl = "mqtts://broker.lan"\npassword_file = "password"')
+    code, out, error = wattness("board", "enrol", KEY)
+    assert (code, json.loads(out)["mqtt"]["tls"], json.loads(out)["mqtt"]["port"]) == (0, True, 8883)
+    assert '"ca": "/ca.pem"' in error
+
+
 def test_secrets_are_the_owners_alone_even_in_an_open_home(wattness, tmp_path):
     (tmp_path / "home").mkdir(mode=0o755)
     wattness("init")
@@ -213,6 +232,10 @@ def test_decode_registers(wattness, tmp_path):
         code, _, error = wattness("decode", "registers", "eastron_sdm120", "-", text=text)
         assert (code, error.count("\n")) == (2, 1)
     assert wattness("decode", "registers", "nothing", "-", text="{}")[0] == 2
+    for text in ('{"input": {"0": 17254}, "input": {}}', '{"input": {"0": 17254, "0": 17255}}'):
+        code, _, error = wattness("decode", "registers", "eastron_sdm120", "-", text=text)
+        assert (code, error.count("\n")) == (2, 1)
+        assert "is there twice" in error
 
 
 def test_profiles(wattness, tmp_path):

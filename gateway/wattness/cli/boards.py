@@ -10,9 +10,13 @@ from .operating import echo_json
 
 app = typer.Typer(help="Boards: whose frames are accepted.", no_args_is_help=True)
 
+TLS_HINT = (
+    'The broker speaks TLS: add "ca": "/ca.pem" to "mqtt", and copy its CA\'s certificate to the board as /ca.pem.'
+)
+
 
 @app.command()
-def enrol(
+def enrol(  # noqa: PLR0913, PLR0917 - an option each
     context: typer.Context,
     public_key: Annotated[str, typer.Argument(help="What the board showed: 130 hexadecimal digits.")],
     name: Annotated[str, typer.Option(help="What you call it; otherwise its key id.")] = "",
@@ -21,16 +25,20 @@ def enrol(
         typer.Option(help="Write the board's settings to this file (mode 0600), not to the screen."),
     ] = None,
     host: Annotated[str, typer.Option(help="The broker's name or address as boards see it.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Replace the file of --out if it is there.")] = False,
 ) -> None:
     """Make a board known; prints what has to be put on it. The same board again keeps its secrets."""
     from wattness.config import DATABASE_NAME, load
     from wattness.decode import parse_public_key
     from wattness.enrolment import board_settings
+    from wattness.errors import ConfigError
     from wattness.keys import open_signer
     from wattness.private import write_private
     from wattness.store.registry import open_registry
     from wattwire import cose
 
+    if out is not None and not force and out.exists():
+        raise ConfigError(f"{out} exists already; choose another name, or replace it with --force.")
     config = load(context.obj)
     signer = open_signer(config.key, context.obj)
     key = parse_public_key(public_key)
@@ -42,6 +50,8 @@ def enrol(
     else:
         write_private(out, json.dumps(settings, indent=2) + "\n")
         typer.echo(f"{board.name} ({board.kid.hex()}) is enrolled; {out} holds its part of the board's configuration.")
+    if settings["mqtt"]["tls"]:
+        typer.echo(TLS_HINT, err=True)
 
 
 @app.command("list")
