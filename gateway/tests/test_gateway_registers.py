@@ -216,6 +216,8 @@ def test_exchanges_of_a_meter():
         (exchange(1, 3, 12, [0x449A, 0x5000])[1], "wrong_function"),
         (exchange(1, 4, 12, [0x449A])[1], "wrong_length"),
         (exchange(1, 4, 12, [0x449A, 0x5000])[1][:-2], "cut short"),
+        (exchange(1, 4, 12, [0x449A, 0x5000])[1] + "00", "wrong_length"),
+        (exchange(1, 4, 12, [0x449A, 0x5000])[1] * 2, "wrong_length"),
         (modbus.seal(b"\x01\x84\x06").hex(), "device_busy"),
         ("", "cut short"),
     ],

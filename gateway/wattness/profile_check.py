@@ -9,6 +9,7 @@ import jsonschema
 from wattwire import modbus, profile
 from wattwire.errors import WireError
 
+from .jsontext import once
 from .profiles import SCHEMA_NAME, profiles_dir
 
 
@@ -16,7 +17,7 @@ def check_profile(path: Path) -> list[str]:
     """Return what is wrong with the profile in `path` (and frames/ beside it), a sentence each; [] if all is well."""
     try:
         text = path.read_bytes()
-        form = json.loads(text, object_pairs_hook=_once)
+        form = json.loads(text, object_pairs_hook=once)
     except OSError as error:
         return [f"{path} cannot be read: {error.strerror}."]
     except (ValueError, RecursionError) as error:
@@ -40,16 +41,6 @@ def schema_problems(form: Any) -> list[str]:
     schema = json.loads((profiles_dir() / SCHEMA_NAME).read_text())
     errors = jsonschema.Draft202012Validator(schema).iter_errors(form)
     return [f"{error.json_path}: {error.message[:200]}." for error in sorted(errors, key=lambda error: error.json_path)]
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the pairs as a dict; raises ValueError if a key is there twice."""
-    form = dict(pairs)
-    if len(form) != len(pairs):
-        keys = [key for key, _ in pairs]
-        message = f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice"
-        raise ValueError(message)
-    return form
 
 
 def _unread(loaded: profile.Profile) -> list[str]:

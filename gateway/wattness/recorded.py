@@ -129,7 +129,7 @@ def from_exchanges(exchanges: Any) -> Exchanges:
         asked = _checked(f"{path}[0]", modbus.parse_request, request)
         units.add(asked.unit)
         try:
-            data = modbus.ResponseReader(request).feed(answer)
+            data = _registers(request, answer)
         except (WireError, modbus.ModbusError) as error:
             found.problems.append(f"{path}: {error}")
             continue
@@ -140,6 +140,16 @@ def from_exchanges(exchanges: Any) -> Exchanges:
     if len(units) > 1:
         raise ConfigError(f"The exchanges are of several units: {', '.join(map(str, sorted(units)))}; give one's only.")
     return found
+
+
+def _registers(request: bytes, answer: bytes) -> bytes | None:
+    """Return the registers of a recorded answer, None if it is cut short; raises WireError or ModbusError."""
+    reader = modbus.ResponseReader(request)
+    size = reader.missing
+    data: bytes | None = reader.feed(answer)
+    if data is not None and len(answer) != size:
+        raise WireError("wrong_length", f"the answer has {size} bytes, heard {len(answer)}")
+    return data
 
 
 def _bytes(path: str, text: Any) -> bytes:

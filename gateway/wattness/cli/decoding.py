@@ -10,6 +10,7 @@ from typing import Annotated, Any, BinaryIO
 import typer
 
 from wattness.errors import ConfigError
+from wattness.jsontext import once
 
 from .operating import echo_json
 
@@ -54,9 +55,9 @@ def _json(stream: BinaryIO, file: str) -> Any:
     if len(text) > DUMP_BYTES_MAX:
         raise ConfigError(f"{file} is longer than {DUMP_BYTES_MAX >> 20} MB.")
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{file} is not JSON: {error}.") from None
+        raise ConfigError(f"{file} is not good JSON: {error}.") from None
 
 
 @contextmanager
