@@ -16,12 +16,14 @@ log = logging.getLogger(__name__)
 
 
 async def every(period_s: float, action: Callable[[], Awaitable[object]]) -> None:
-    """Repeat an action; a disk that does not answer now may answer the next time."""
+    """Repeat an action, whatever comes of it: nothing that a frame or a disk does may end the gateway."""
     while True:
         try:
             await action()
         except StoreError as error:
             log.warning("put off period_s=%s error=%s", period_s, str(error))
+        except Exception:
+            log.exception("failed, goes on period_s=%s", period_s)
         await asyncio.sleep(period_s)
 
 

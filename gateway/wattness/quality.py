@@ -49,13 +49,14 @@ class Limit(NamedTuple):
 FUTURE_TIME = Verdict(QUARANTINED, "future_time")
 IMPOSSIBLE_VALUE = Verdict(QUARANTINED, "impossible_value")
 FRAME_TOO_LONG = Verdict(QUARANTINED, "frame_too_long")
+IMPOSSIBLE_TIME = Verdict(QUARANTINED, "impossible_time")  # before 1970: the clock went back by more than there was
 CLOCK_STEP = Verdict(FLAGGED, "clock_step")
 UNKNOWN_STREAMS = Verdict(FLAGGED, "unknown_streams")
 UNKNOWN_STREAM = Verdict(FLAGGED, "unknown_stream")
 OTHER_GATEWAY = Verdict(FLAGGED, "other_gateway")
 TOO_MANY_STREAMS = Verdict(QUARANTINED, "too_many_streams")
 
-_STILL = frozenset({FUTURE_TIME, FRAME_TOO_LONG, UNKNOWN_STREAMS, OTHER_GATEWAY})
+_STILL = frozenset({FUTURE_TIME, IMPOSSIBLE_TIME, FRAME_TOO_LONG, UNKNOWN_STREAMS, OTHER_GATEWAY})
 
 
 class Limits:

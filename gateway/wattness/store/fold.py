@@ -143,7 +143,10 @@ class Fold:
             if held is not None:
                 record = held.record
                 dated = state.dated(record.log, record.boot)
-                log.since_ms = record.unix or (held.received_ms if dated is None else record.up + dated[0])
+                since = record.unix
+                if since is None:
+                    since = held.received_ms if dated is None else record.up + dated[0]
+                log.since_ms = min(since, held.received_ms)  # no board can put it off, nor beyond what SQLite holds
                 log.moved_ms = max(log.moved_ms, held.received_ms)  # the hole is that young
                 log.dirty = True
 
@@ -246,6 +249,8 @@ def _judge(
             last = _last(entry, start)
             if last > latest:
                 found.append(quality.FUTURE_TIME)
+            if start + entry.start < 0:
+                found.append(quality.IMPOSSIBLE_TIME)
             if last - start > quality.FRAME_MS_MAX:
                 found.append(quality.FRAME_TOO_LONG)
             block = digest.Block(entry, descriptor.plans[entry.stream], start)
