@@ -49,6 +49,10 @@ def test_defaults_are_filled_in():
         (changed(bus={**GOOD["bus"], "baud": 300}), "$.bus.baud"),
         (changed(streams=[]), "$.streams"),
         (changed(streams=GOOD["streams"] * 9), "$.streams"),
+        (changed(streams=GOOD["streams"] * 2), "$.streams[1]: has the unit, role and profile of $.streams[0]"),
+        (json.dumps(GOOD)[:-1] + ', "frame_ms": 1000, "frame_ms": 2000}', "$: the key frame_ms is there twice"),
+        (json.dumps(GOOD).replace('"port": 1883', '"port": 1, "port" : 1883'), "$: the key port is there twice"),
+        (json.dumps(GOOD).replace('"unit": 1', '"unit": 1, "unit": 2'), "$: the key unit is there twice"),
         (changed(streams=["x"]), "$.streams[0]: must be an object"),
         (changed(streams=[{**GOOD["streams"][0], "role": "sun"}]), "$.streams[0].role"),
         (changed(streams=[{**GOOD["streams"][0], "points": ["power", "power"]}]), "$.streams[0].points[1]"),
@@ -62,6 +66,17 @@ def test_what_is_wrong_is_refused_by_its_path(text, words, tmp_path: Path):
         config.store(text, str(path))
     assert words in str(found.value)
     assert config.load(str(path)) == config.parse(json.dumps(GOOD))
+
+
+@pytest.mark.parametrize("password", ['"port":"port":', "{[", '\\"{:', "\\", "}:"])
+def test_what_a_string_holds_is_no_key(password: str):
+    text = changed(wifi={"ssid": 'a\\":', "password": password})
+    assert config.parse(text)["wifi"]["password"] == password
+
+
+def test_one_unit_may_be_several_streams():
+    streams = [{**GOOD["streams"][0], "role": role} for role in ("pv", "battery")]
+    assert len(config.parse(changed(streams=streams))["streams"]) == 2
 
 
 def test_no_file_is_no_configuration(tmp_path: Path):

@@ -49,6 +49,7 @@ STREAM = {
     "rated_w": (int, False, 1, 100000000),
     "inverted": (bool, False, 0, 1),
 }
+IDENTITY = ("unit", "role", "profile")
 
 
 def load(path=PATH):
@@ -79,12 +80,14 @@ def parse(text):
         config = json.loads(text)
     except (ValueError, RuntimeError) as error:
         raise ConfigError("$: not JSON: %s" % error)
+    _once(text)
     _object(config, TOP, "$")
     _object(config["mqtt"], MQTT, "$.mqtt")
     _object(config["wifi"], WIFI, "$.wifi")
     _object(config["bus"], BUS, "$.bus")
     for index, stream in enumerate(config["streams"]):
         _stream(stream, "$.streams[%d]" % index)
+        _not_metered(config["streams"][:index], stream, "$.streams[%d]" % index)
     if config["mqtt"].get("tls") and "ca" not in config["mqtt"]:
         raise ConfigError("$.mqtt.ca: is missing; with TLS it names the file of the CA's certificate")
     for key in ("gateway", "link_key"):
@@ -101,6 +104,36 @@ def _stream(stream, path):
     for index, name in enumerate(stream.get("points", ())):
         if type(name) is not str or stream["points"].index(name) != index:
             raise ConfigError("%s.points[%d]: must be a name, used once" % (path, index))
+
+
+def _not_metered(others, stream, path):
+    """Refuse a stream that one of `others` is too: its energy would count twice."""
+    for index, other in enumerate(others):
+        if [other[key] for key in IDENTITY] == [stream[key] for key in IDENTITY]:
+            raise ConfigError("%s: has the unit, role and profile of $.streams[%d]" % (path, index))
+
+
+def _once(text):
+    """Refuse a key that is twice in one object of a JSON text: json would take one of them in silence."""
+    keys = [[]]  # of every object and list that is open here
+    inside = escaped = False
+    string = ""
+    for char in text:
+        if inside:
+            inside = escaped or char != '"'
+            escaped = char == "\\" and not escaped
+            string += char if inside else ""
+        elif char == '"':
+            inside = True
+            string = ""
+        elif char in "{[":
+            keys.append([])
+        elif char in "}]":
+            keys.pop()
+        elif char == ":":
+            if string in keys[-1]:
+                raise ConfigError("$: the key %s is there twice" % string)
+            keys[-1].append(string)
 
 
 def _object(value, keys, path):
