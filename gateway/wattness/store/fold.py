@@ -16,6 +16,7 @@ from .schema import ask
 from .tally import Tally
 
 STREAMS_MAX = 256  # per board
+COUNTER_MAX = (1 << 53) - 1  # of commands; a board that reports more is not believed
 
 
 class Addition(NamedTuple):
@@ -164,7 +165,9 @@ class Fold:
             elif abs(offset - state.clock) > quality.CLOCK_STEP_MS:
                 self.mark(state, record, [quality.CLOCK_STEP])
             state.clock = offset
-        if record.kind == frame.KIND_STREAMS:
+        if record.kind == frame.KIND_HEALTH:
+            self._count_on(state, record.body.values.get("command"))
+        elif record.kind == frame.KIND_STREAMS:
             self._describe(state, held)
         elif record.kind == frame.KIND_ROWS:
             if record.unix is None and state.dated(*boot) is None:
@@ -186,6 +189,12 @@ class Fold:
             for held in state.between(log.log, waiting, record.seq - 1):
                 if held.record.kind == frame.KIND_ROWS and held.record.boot == record.boot:
                     yield from self._rows(state, held)
+
+    def _count_on(self, state: BoardState, counter: Any) -> None:
+        """Let the next command's counter be above the last one that the board has taken (wire.md §2)."""
+        if type(counter) is int and 0 < counter <= COUNTER_MAX:
+            query = "UPDATE board SET command = ?1 WHERE id = ?2 AND command < ?1"
+            self._connection.execute(query, (counter, state.id))
 
     def _describe(self, state: BoardState, held: Held) -> None:
         """Take a streams record."""

@@ -83,7 +83,7 @@ class BoardRegistry:
         return self._set_state(which, "active", "")
 
     def next_counter(self, board_id: int) -> int:
-        """Return the counter of the next command to a board: max(last + 1, now)."""
+        """Return the counter of the next command to a board: max(the last sent or reported + 1, now)."""
         query = "UPDATE board SET command = max(command + 1, ?) WHERE id = ? RETURNING command"
         counter: int = self._ask(query, self._clock.now_ms(), board_id)[0][0]
         return counter

@@ -78,7 +78,7 @@ class SqliteStore:
         return await self._writer.run(lambda: int(self._connection.pragma("data_version")))
 
     async def next_counter(self, board_id: int) -> int:
-        """Return the counter of the next command to a board: max(last + 1, now); strictly rising, durable."""
+        """Return the counter of the next command: max(the last sent or reported + 1, now); strictly rising, durable."""
         return await self._writer.run(lambda: self._registry.next_counter(board_id))
 
     @property
