@@ -6,10 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wattnet.audit import AuditError, audit
+from wattness import aggregate
+from wattness.store import closing
+from wattnet.audit import FRAMES_MAX, AuditError, audit
+from wattnet.guard import PROOF_BYTES_MAX
+from wattnet.refusal import RefusalError
 from wattnet.report import read
 from wattnet.simulated import SimulatedBoard, SimulatedKey
-from wattwire import cose, evidence, frame, merkle
+from wattwire import cbor, cose, evidence, frame, merkle
 
 START = 1_790_000_000_000
 GATEWAY = SimulatedKey(1)
@@ -184,3 +188,44 @@ def test_evidence_functions_agree_with_the_report():
     records = [frame.decode(cose.parse(raw)[1]) for raw in BOARD.frames]
     assert evidence.figures(records, "0", START, START + 300_000) == HONEST["figures"]
     assert HONEST["figures"]["covered_ms"] == 300_000
+
+
+def changed(**changes) -> SimulatedBoard:
+    """Return a board whose stream changes two minutes into the interval."""
+    made = board(until=120_000)
+    stream = made.records[0].body.streams[0]._replace(**changes)
+    made.append(frame.KIND_STREAMS, made.records[0].body._replace(streams=(stream,)), made.next_ms - 1)
+    made.streams_hash = made.prev
+    made.run(START + 660_000)
+    return made
+
+
+@pytest.mark.parametrize("changes", [{"profile": "eastron_sdm630"}, {"role": "grid"}])
+def test_a_stream_is_what_the_last_record_in_force_says(changes):
+    made = changed(**changes)
+    until = [raw for raw, record in zip(made.frames, made.records, strict=True) if record.unix <= START + 300_000]
+    report = made.report(START, START + 300_000, until)
+    assert judge(report | changes, until, made) == "passed"
+    assert judge(report, until, made) == "bad_stream"
+
+
+def test_a_claim_of_as_many_frames_as_a_gateway_makes_is_heard():
+    made = board(until=-1)
+    for at in range(FRAMES_MAX - 1):
+        made.rows(START + at * 50, [3000], 1)
+    report = made.report(START, START + 300_000)
+    assert FRAMES_MAX >= closing.FRAMES_MAX == aggregate.SPANS_MAX == len(made.frames)
+    assert judge(report, made.frames, made) == "passed"
+    assert judge(report, [*made.frames, made.frames[-1]], made) == "too_long"
+
+
+def test_a_proof_of_the_longest_frames_fits():
+    longest = len(cbor.encode([bytes(cose.FRAME_SIZE_MAX)])) - 1
+    assert len(cbor.encode([b""] * FRAMES_MAX)) + FRAMES_MAX * longest <= PROOF_BYTES_MAX
+
+
+def test_every_range_of_the_longest_evidence_may_stand_alone():
+    apart = [[1, 2 * at + 1, 2 * at + 1] for at in range(FRAMES_MAX)]
+    assert len(read(HONEST | {"evidence": apart})[0].evidence) == FRAMES_MAX
+    with pytest.raises(RefusalError, match="evidence"):
+        read(HONEST | {"evidence": [*apart, [2, 1, 1]]})

@@ -21,7 +21,7 @@ from .refusal import RefusalError
 from .report import read
 
 CHALLENGES_PER_ANSWER = 64
-AUDITS_AT_ONCE = 4
+AUDITS_AT_ONCE = 2  # a proof may be large
 PROOF_HEADER = "Wattnet-Proof"  # base64 of a COSE_Sign1 over {"challenge": id, "digest": SHA-256 of the body}
 
 LOG = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from aiohttp import web
 from .refusal import RefusalError
 
 REPORT_BYTES_MAX = 8_192
-PROOF_BYTES_MAX = 8 * 1024 * 1024
+PROOF_BYTES_MAX = 34 * 1024 * 1024  # 4,096 frames of 8 KiB, and their lengths
 UPLOAD_TIMEOUT_S = 60
 BUCKETS_MAX = 10_000
 CLIENT_FACTOR = 4  # an address may carry several gateways

@@ -11,7 +11,7 @@ RULES = 1  # wire.md §4
 LENGTH_MS_MIN = 1_000
 LENGTH_MS_MAX = 86_400_000
 ENERGY_MWH_MAX = 10**12  # 1 GWh in one interval: far above any site, far below where integers end
-RANGES_MAX = 64
+RANGES_MAX = 4096  # one per frame of the longest proof; 8 KiB of a report hold fewer
 _INT_MAX = (1 << 53) - 1
 
 Key = Annotated[bytes, Meta(min_length=32, max_length=32)]
