@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from emulator.author import Author, verified
+from emulator.author import Author, pv, verified
 from wattness.store.registry import BoardRegistry
+from wattnet.audit import audit
+from wattnet.report import read as read_report
 from wattwire import cose, frame
 
 _world = runpy.run_path(str(Path(__file__).with_name("pipeline_world.py")))
@@ -121,3 +123,84 @@ def test_points_are_read_back_for_plots(author):
     assert bench.reader.values(stream.id, "voltage", START, limit=2)[0][0] == START + 4 * MINUTE + 40_000
     assert bench.reader.values(stream.id, "voltage", START)[0][1] == 230 + START // 1000 % 7 / 10
     assert bench.reader.values(99, "power", 0) == []
+
+
+def audited(bench, author):
+    """Return what the reference network's audit says of every interval that is claimed, by its begin."""
+    found = {}
+    for one in bench.intervals():
+        if not one.jobs:
+            continue
+        names = ("device", "role", "profile", "a", "b", "figures", "evidence", "verdict", "reasons")
+        value = {name: getattr(one, name) for name in names}
+        value |= {"rules": 1, "board": bench.board.board_key, "root": bytes.fromhex(one.root), "provenance": "board"}
+        raws = list(bench.reader.evidence(bench.board.board_key, one.evidence))
+        audit(*read_report(value), author.public_key, GATEWAY, raws)
+        found[one.a] = one.role, one.profile
+    return found
+
+
+@pytest.mark.parametrize("changes", [{"profile": "another"}, {"role": "grid"}])
+def test_a_stream_that_changes_within_an_interval_is_claimed_as_the_audit_reads_it(author, changes):
+    minutes(author, 0, 3)
+    author.streams(START + 3 * MINUTE - 5000, pv(**changes))
+    minutes(author, 3, 12)
+    bench = Bench(author)
+    bench.put(*author.frames)
+    stream = pv(**changes)
+    assert audited(bench, author) == dict.fromkeys((START, START + 5 * MINUTE), (stream.role, stream.profile))
+    bench.check()
+
+
+def test_rows_that_no_streams_record_of_ours_describes_are_not_claimed(author):
+    minutes(author, 0, 3)
+    ours, author.streams_hash = author.streams_hash, bytes(16)
+    minutes(author, 3, 4)
+    author.streams_hash = ours
+    minutes(author, 4, 8)
+    author.gateway = bytes(32)
+    author.streams(START + 8 * MINUTE - 5000)
+    minutes(author, 8, 9)
+    author.gateway = GATEWAY
+    author.streams(START + 9 * MINUTE - 5000)
+    minutes(author, 9, 18)
+    bench = Bench(author)
+    bench.put(*author.frames)
+    assert list(verdicts(bench).values()) == [
+        ("flagged", ["unknown_streams"]),
+        ("flagged", ["other_gateway"]),
+        ("accepted", []),
+    ]
+    assert list(audited(bench, author)) == [START + 10 * MINUTE]
+    bench.check()
+
+
+def test_an_entry_of_an_unknown_stream_costs_no_claim(author):
+    minutes(author, 0, 2)
+    author.entries(START + 2 * MINUTE, [frame.Entry(9, 0, 1000, [[1, 2]]), frame.Entry(0, 0, 1000, [[1]])])
+    minutes(author, 3, 7)
+    bench = Bench(author)
+    bench.put(*author.frames)
+    assert verdicts(bench) == {START: ("flagged", ["unknown_stream"])}
+    assert list(audited(bench, author)) == [START]
+    bench.check()
+
+
+@pytest.mark.parametrize(
+    ("reported", "expected"),
+    [
+        (START + DAY, START + DAY + 1),
+        ((1 << 53) - 1, 1 << 53),
+        (7, START + HOUR),
+        *((odd, START + HOUR) for odd in (1 << 53, (1 << 63) - 1, -1, "9" * 20, None)),
+    ],
+)
+def test_commands_count_on_from_what_the_board_reports(author, reported, expected):
+    author.health(START, command=reported)
+    author.health(START + 1, command=5)
+    author.health(START + 2)
+    bench = Bench(author)
+    bench.put(*author.frames)
+    FakeClock.now = START + HOUR
+    registry = BoardRegistry(bench.connection, FakeClock())
+    assert [registry.next_counter(bench.board.id) for _ in range(2)] == [expected, expected + 1]

@@ -56,6 +56,9 @@ UNKNOWN_STREAM = Verdict(FLAGGED, "unknown_stream")
 OTHER_GATEWAY = Verdict(FLAGGED, "other_gateway")
 TOO_MANY_STREAMS = Verdict(QUARANTINED, "too_many_streams")
 
+# Rows that nobody can read without a streams record of ours might be any stream's: an auditor cannot let them pass.
+UNPROVABLE = frozenset({UNKNOWN_STREAMS.reason, OTHER_GATEWAY.reason})
+
 _STILL = frozenset({FUTURE_TIME, IMPOSSIBLE_TIME, FRAME_TOO_LONG, UNKNOWN_STREAMS, OTHER_GATEWAY})
 
 

@@ -121,7 +121,7 @@ class Closing:
         )
         self._rows.append(row)
         self._tally.add("interval", made.verdict)
-        if made.verdict != quality.QUARANTINED and self._networks:
+        if made.verdict != quality.QUARANTINED and quality.UNPROVABLE.isdisjoint(made.reasons):
             key = f"{state.key.hex()}/{stream.device}/{made.a}"
             self._jobs += [(network, key, interval_id, state.id, now_ms) for network in self._networks]
 
