@@ -101,6 +101,24 @@ def test_every_network_has_a_rig():
     assert RIGS.keys() == NETWORKS.keys()
 
 
+async def test_evidence_is_taken_up_to_what_a_report_holds(rig):
+    await rig.serve()
+    network = await rig.open()
+    apart = [[1, 2 * at + 1, 2 * at + 1] for at in range(1500)]
+    with pytest.raises(RefusedError, match="too_long"):
+        network.validate(rig.report(evidence=apart))
+    fits = max(count for count in range(500, 1000) if is_taken(network, rig.report(evidence=apart[:count])))
+    await network.send(await network.sign(network.validate(rig.report(evidence=apart[:fits]))))
+    assert await rig.taken() == 1
+
+
+def is_taken(network, report):
+    try:
+        return bool(network.validate(report))
+    except RefusedError:
+        return False
+
+
 async def test_same_key_is_taken_and_paid_once(rig):
     await rig.serve()
     network = await rig.open()

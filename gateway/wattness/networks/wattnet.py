@@ -42,16 +42,18 @@ class WattnetNetwork:
         self._introducing = asyncio.Lock()
 
     def validate(self, report: Report) -> bytes:
-        """Return the report's deterministic CBOR."""
+        """Return the report's deterministic CBOR; raises RefusedError for what this network cannot take."""
         if report.verdict == "quarantined":
             raise RefusedError("quarantined", ", ".join(report.reasons))
         if report.provenance != "board":
             raise RefusedError("provenance", "this network takes only what a board has signed")
         value = {name: getattr(report, name) for name in report.__struct_fields__ if name != "board_key"}
         try:
-            return bytes(cbor.encode(value | {"board": report.board_key}))
+            body = bytes(cbor.encode(value | {"board": report.board_key}))
+            cose.join(self.kid, body, bytes(cose.SIGNATURE_SIZE))  # which refuses what will be too long
         except WireError as error:
             raise RefusedError(error.reason, error.detail) from None
+        return body
 
     async def sign(self, body: bytes) -> bytes:
         """Return the COSE_Sign1 over `body`."""
