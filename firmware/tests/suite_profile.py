@@ -259,6 +259,27 @@ def check_blocks_repeat():
     assert refused(profile.bind, strings, -1, 28) == "bad_range"
 
 
+def check_blocks_beyond_the_count_have_no_value():
+    text = minimal(
+        models=[160],
+        table="holding",
+        repeat={"first": 10, "size": 2, "max": 4, "count": 8},
+        default=["dc_power_1"],
+        points=[{"name": "dc_power", "unit": "W", "address": 0, "type": "u16", "block": True}],
+    )
+    bound = profile.bind(profile.load(text), 100, 16)
+    names = ["dc_power_1", "dc_power_2", "dc_power_3", "dc_power_4"]
+    assert [item.name for item in bound.points] == names
+    reads = profile.plan(bound, names)
+    assert reads == [(3, 108, 9)], "the count is read with the blocks"
+    for count, valid in ((0, 0), (1, 1), (2, 2), (4, 4), (9, 4), (65535, 4)):
+        data = struct.pack(">9H", count, 0, 0, 0, 0, 0, 0, 0, 0)
+        found = profile.decode(bound, names, [(reads[0], data)])
+        assert found == {name: (0, 0) if name in names[:valid] else None for name in names}, count
+    # A block without the count of its own answer is no reading.
+    assert profile.decode(bound, names[:1], [(Read(3, 110, 2), b"\x00" * 4)]) == {"dc_power_1": None}
+
+
 def check_coalescing():
     assert coalesce([], 125) == []
     assert coalesce([(4, 12, 14), (4, 0, 2)], 125) == [(4, 0, 14)]

@@ -23,7 +23,7 @@ directed = reading.directed
 wire_points = reading.wire_points
 
 Text = namedtuple("Text", ["name", "fc", "address", "count"])
-Repeat = namedtuple("Repeat", ["first", "size", "max"])
+Repeat = namedtuple("Repeat", ["first", "size", "max", "count"])
 _TABLES = {"holding": 3, "input": 4}
 
 
@@ -41,7 +41,7 @@ def load(text: str | bytes) -> Profile:
     identity = tuple([_text(item, form) for item in form.get("identity", ())])
     repeat = form.get("repeat")
     if repeat is not None:
-        repeat = Repeat(repeat["first"], repeat["size"], repeat["max"])
+        repeat = Repeat(repeat["first"], repeat["size"], repeat["max"], repeat.get("count"))
     return Profile(
         form["id"],
         form["title"],
@@ -75,8 +75,9 @@ def _point(item: dict, form: dict) -> Point:
         item.get("sf"),
         tuple(invalid),
         modulus,
-        item.get("block", False),
+        int(item.get("block", False)),
         item.get("magnitude", False),
+        form["repeat"].get("count") if item.get("block") else None,
     )
 
 
@@ -87,7 +88,8 @@ def _text(item: dict, form: dict) -> Text:
 def bind(profile: Profile, base: int = 0, length: int | None = None) -> Profile:
     """Return `profile` with absolute addresses: `base` is the model's id register, `length` its length register.
 
-    Blocks that repeat become points named `_1`, `_2` …; what lies beyond the model's length is left out.
+    Blocks that repeat become points named `_1`, `_2` …; what lies beyond the model's length is left out, and
+    what is beyond the device's own count of blocks has no value when it is read.
     """
     end = 65536 if length is None else base + length + 2
     if not 0 <= base <= end <= 65536:
@@ -95,13 +97,13 @@ def bind(profile: Profile, base: int = 0, length: int | None = None) -> Profile:
     points = []
     for point in profile.points:
         if not point.block:
-            points.append(_moved(point, point.name, base, 0))
+            points.append(_moved(point, point.name, base, 0, 0))
             continue
         repeat = profile.repeat
         blocks = repeat.max if length is None else min(repeat.max, (length + 2 - repeat.first) // repeat.size)
         for block in range(blocks):
             name = "%s_%d" % (point.name, block + 1)
-            points.append(_moved(point, name, base, repeat.first + block * repeat.size))
+            points.append(_moved(point, name, base, repeat.first + block * repeat.size, block + 1))
     points = tuple([point for point in points if span(point)[2] <= end])
     offered = {point.name for point in points}
     texts = [Text(item.name, item.fc, base + item.address, item.count) for item in profile.identity]
@@ -114,10 +116,11 @@ def bind(profile: Profile, base: int = 0, length: int | None = None) -> Profile:
     )
 
 
-def _moved(point: Point, name: str, base: int, offset: int) -> Point:
+def _moved(point: Point, name: str, base: int, offset: int, block: int) -> Point:
     sf = None if point.sf is None else base + point.sf
+    count = None if point.count is None else base + point.count
     address = base + offset + point.address
-    ends = (point.invalid, point.modulus, False, point.magnitude)
+    ends = (point.invalid, point.modulus, block, point.magnitude, count)
     return Point(name, point.unit, point.fc, address, *point[4:8], sf, *ends)
 
 

@@ -46,7 +46,7 @@ TOP = {
     "max_registers": (int, False, 1, 125),
     "models": (list, False, 1, 16),
     "default": (list, True, 0, 32),
-    "repeat": (dict, False, 3, 3),
+    "repeat": (dict, False, 3, 4),
     "bus": (dict, False, 0, 8),
     "notes": (list, False, 0, 32),
     "source": (str, False, 1, 400),
@@ -77,7 +77,12 @@ TEXT = {
     "address": (int, True, 0, 65535),
     "count": (int, True, 1, 32),
 }
-REPEAT = {"first": (int, True, 0, 65535), "size": (int, True, 1, 125), "max": (int, True, 1, 32)}
+REPEAT = {
+    "first": (int, True, 0, 65535),
+    "size": (int, True, 1, 125),
+    "max": (int, True, 1, 32),
+    "count": (int, False, 0, 65535),
+}
 CHOICES = {
     "positive": ("import", "export"),
     "table": ("holding", "input"),

@@ -6,7 +6,8 @@ from . import register
 from .errors import WireError
 
 # `exponent` is that of the integer column (a scale factor adds to it); `scale` is the power of ten from a float's
-# unit in the register to the unit on the wire; `invalid` are bit patterns that mean no value.
+# unit in the register to the unit on the wire; `invalid` are bit patterns that mean no value. `block` is the number of
+# the block that a bound point is in, or 0; `count` is the place of the register that says how many blocks there are.
 Point = namedtuple(
     "Point",
     [
@@ -23,6 +24,7 @@ Point = namedtuple(
         "modulus",
         "block",
         "magnitude",
+        "count",
     ],
 )
 Profile = namedtuple(
@@ -40,18 +42,19 @@ POSITIVE = {  # which way a role's positive power flows
 
 
 def span(point: Point) -> tuple[int, int, int]:
-    """Return (fc, first, end) of the registers that one read must hold: the value's and its scale factor's."""
-    end = point.address + register.COUNTS[point.type]
-    if point.sf is None:
-        return (point.fc, point.address, end)
-    return (point.fc, min(point.address, point.sf), max(end, point.sf + 1))
+    """Return (fc, first, end) of the registers that one read must hold: value, scale factor and count of blocks."""
+    first, end = point.address, point.address + register.COUNTS[point.type]
+    for other in (point.sf, point.count):
+        if other is not None:
+            first, end = min(first, other), max(end, other + 1)
+    return (point.fc, first, end)
 
 
 def decode(profile: Profile, names: list | tuple, answers: list) -> dict[str, tuple[int, int] | None]:
     """Return {name: (integer, exponent) | None} for `names`; `answers` are (Read, register bytes | None) pairs.
 
-    A value and its scale factor must come from the same answer; of several answers the last one counts. What was
-    not read, or says that it has no value, is None and never 0.
+    A value, its scale factor and the count of its blocks must come from the same answer; of several answers the last
+    one counts. What was not read, or says that it has no value, is None and never 0.
     """
     values = dict.fromkeys(names)
     for point in profile.points:
@@ -78,14 +81,16 @@ def held(answers: list, fc: int, first: int, end: int) -> bytes | None:
 def _decode(point: Point, data: bytes, first: int) -> tuple[int, int] | None:
     at = 2 * (point.address - first)
     value = data[at : at + 2 * register.COUNTS[point.type]]
-    if point.sf is None:
-        return convert(point, value)
-    at = 2 * (point.sf - first)
-    return convert(point, value, data[at : at + 2])
+    others = []
+    for address in (point.sf, point.count):
+        others.append(None if address is None else data[2 * (address - first) : 2 * (address - first) + 2])
+    return convert(point, value, *others)
 
 
-def convert(point: Point, data: bytes, sf: bytes | None = None) -> tuple[int, int] | None:
-    """Return (integer, exponent) of `point` from its own registers' bytes and its scale factor's, or None."""
+def convert(point: Point, data: bytes, sf: bytes | None = None, count: bytes | None = None) -> tuple[int, int] | None:
+    """Return (integer, exponent) of `point` from the bytes of its registers, its scale factor and count, or None."""
+    if point.count is not None and register.bits(count, "big") < point.block:
+        return None  # beyond the device's blocks; a count that is not implemented, 65535, allows all
     exponent = point.exponent
     if point.sf is not None:
         factor = register.scale_factor(register.bits(sf, "big"))

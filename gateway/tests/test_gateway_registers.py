@@ -151,12 +151,22 @@ def test_the_float_model_fills_what_the_integer_model_lacks():
 
 
 def test_strings_repeat_as_often_as_the_model_is_long():
-    strings = (160, 48, {2: 0xFFFE, 4: 0, 19: 512, 21: 3000, 39: 480, 41: 0})
+    strings = (160, 48, {2: 0xFFFE, 4: 0, 8: 2, 19: 512, 21: 3000, 39: 480, 41: 0})
     figures = decode_registers("sunspec", device(40000, [COMMON, strings]))
     assert value(figures, "dc_current_1") == (5.12, "A")
     assert value(figures, "dc_power_2") == (0, "W")
     assert "dc_power_3" not in figures["points"]
     assert figures["points"]["energy_export_1"] is None
+
+
+def test_strings_beyond_the_count_have_no_value():
+    dump = device(40000, [COMMON, (160, 68, {4: 0, 8: 2, 21: 3000, 41: 0, 61: 0})])
+    figures = decode_registers("sunspec", dump)
+    assert value(figures, "dc_power_1") == (3000, "W")
+    assert value(figures, "dc_power_2") == (0, "W")
+    assert figures["points"]["dc_power_3"] is None
+    del dump["holding"]["40077"]  # N itself
+    assert decode_registers("sunspec", dump)["points"]["dc_power_1"] is None
 
 
 def test_a_battery_of_model_802():

@@ -50,9 +50,10 @@ class Dump:
     def _point(self, point: profile.Point) -> Value:
         data = self.registers(point.fc, point.address, register.COUNTS[point.type])
         factor = None if point.sf is None else self.registers(point.fc, point.sf, 1)
-        if data is None or (factor is None and point.sf is not None):
+        count = None if point.count is None else self.registers(point.fc, point.count, 1)
+        if data is None or (factor is None and point.sf is not None) or (count is None and point.count is not None):
             return None
-        return profile.convert(point, data, factor)
+        return profile.convert(point, data, factor, count)
 
     def identify(self, bound: profile.Profile) -> dict[str, str | None]:
         """Return every text of a bound profile."""
