@@ -38,7 +38,7 @@ class WattnetRig:
         self.board = SimulatedBoard(2, self.key.hash, START)
         self.board.run(START + 60 * MINUTE)
         self.known = {self.board.hash: self.board}
-        self.url = ""
+        self.url = "http://127.0.0.1:9"  # where nobody answers
         self.servers = 0
 
     async def serve(self, *script: str, percent: int = 0) -> None:
