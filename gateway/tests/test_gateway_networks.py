@@ -198,6 +198,7 @@ async def test_a_no_is_final_and_names_its_reason(rig):
 
 
 async def test_quarantined_reports_are_never_offered(rig):
+    await rig.serve()
     network = await rig.open()
     with pytest.raises(RefusedError, match="quarantined"):
         network.validate(rig.report(verdict="quarantined", reasons=["future_time"]))

@@ -106,7 +106,6 @@ async def test_other_bytes_for_a_slot_and_other_gateways_are_refused(tmp_path):
         ({"evidence": []}, 422, "bad_range"),
         ({"evidence": [[1, 5, 4]]}, 422, "bad_range"),
         ({"evidence": [[1, 5, 9], [1, 9, 12]]}, 422, "bad_range"),
-        ({"evidence": [[1, n, n] for n in range(1, 200, 2)]}, 422, "bad_range"),
         ({"extra": 1}, 422, "unknown_key"),
         ({7: 1}, 422, "bad_type"),
         ({"figures": {}}, 422, "missing_key"),
