@@ -1,6 +1,7 @@
 """Meters and inverters as pymodbus devices: their registers show the site's values at the moment of the read."""
 
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 from pymodbus.constants import ExcCodes
@@ -17,7 +18,7 @@ NOT_IMPLEMENTED = 0xFFFF
 Now = Callable[[], int]
 
 
-class Meter:
+class Meter(ABC):
     """A device on the bus. `exception` makes it refuse; `requests` counts what reached it."""
 
     function_code = 4
@@ -28,9 +29,9 @@ class Meter:
         self.exception: ExcCodes | None = None
         self.requests = 0
 
+    @abstractmethod
     def registers(self, now_ms: int) -> dict[int, int]:
         """Every register that is not zero, at `now_ms`."""
-        raise NotImplementedError
 
     def device(self) -> SimDevice:
         """The pymodbus device."""
@@ -130,9 +131,9 @@ class SunSpec(Meter):
         end = base + 2 + self.length
         return found | {end: NOT_IMPLEMENTED, end + 1: 0}
 
+    @abstractmethod
     def values(self, now_ms: int) -> dict[int, int]:
         """The model's registers by offset from its id."""
-        raise NotImplementedError
 
 
 class SunSpecInverter(SunSpec):
