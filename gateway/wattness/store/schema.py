@@ -204,6 +204,7 @@ CREATE TABLE counter (
 def connect(path: Path) -> apsw.Connection:
     """Open or create the database for writing: what is committed is on the disk. Raises StoreError."""
     connection = _open(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+    connection.transaction_mode = "IMMEDIATE"  # one that began as a reader may not wait for its turn to write
     try:
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", "full")
@@ -254,6 +255,8 @@ def _open(path: Path, flags: int) -> apsw.Connection:
 
 
 def _migrate(connection: apsw.Connection, path: Path) -> None:
+    if connection.pragma("user_version") == VERSION:
+        return
     with connection:
         found = connection.pragma("user_version")
         if found > VERSION:
