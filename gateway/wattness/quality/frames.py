@@ -6,9 +6,7 @@ from typing import Any, NamedTuple
 
 from wattwire import digest
 
-ACCEPTED = "accepted"
-FLAGGED = "flagged"
-QUARANTINED = "quarantined"
+from .registry import RULES
 
 RATED_PERCENT_MAX = 115
 MILLI_MAX = 1 << 53  # larger values cannot be told from each other by most who read a report
@@ -46,15 +44,19 @@ class Limit(NamedTuple):
     or_zero: bool
 
 
-FUTURE_TIME = Verdict(QUARANTINED, "future_time")
-IMPOSSIBLE_VALUE = Verdict(QUARANTINED, "impossible_value")
-FRAME_TOO_LONG = Verdict(QUARANTINED, "frame_too_long")
-IMPOSSIBLE_TIME = Verdict(QUARANTINED, "impossible_time")  # before 1970: the clock went back by more than there was
-CLOCK_STEP = Verdict(FLAGGED, "clock_step")
-UNKNOWN_STREAMS = Verdict(FLAGGED, "unknown_streams")
-UNKNOWN_STREAM = Verdict(FLAGGED, "unknown_stream")
-OTHER_GATEWAY = Verdict(FLAGGED, "other_gateway")
-TOO_MANY_STREAMS = Verdict(QUARANTINED, "too_many_streams")
+def _found(code: str) -> Verdict:
+    return Verdict(RULES[code].level, code)
+
+
+FUTURE_TIME = _found("future_time")
+IMPOSSIBLE_VALUE = _found("impossible_value")
+FRAME_TOO_LONG = _found("frame_too_long")
+IMPOSSIBLE_TIME = _found("impossible_time")  # before 1970: the clock went back by more than there was
+CLOCK_STEP = _found("clock_step")
+UNKNOWN_STREAMS = _found("unknown_streams")
+UNKNOWN_STREAM = _found("unknown_stream")
+OTHER_GATEWAY = _found("other_gateway")
+TOO_MANY_STREAMS = _found("too_many_streams")
 
 # Rows that nobody can read without a streams record of ours might be any stream's: an auditor cannot let them pass.
 UNPROVABLE = frozenset({UNKNOWN_STREAMS.reason, OTHER_GATEWAY.reason})
