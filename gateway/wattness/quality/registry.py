@@ -48,7 +48,7 @@ _RULES = (
          "Some frames between the first and the last of this interval never came. Check the board's flash and signal."),
     Rule("board_quarantined", QUARANTINED, "The board is quarantined",
          "The board has signed two different frames for one place in its log. Find out why, then release it with"
-         " `wattness board enrol`."),
+         " `wattness board release`."),
     # Power.
     Rule("power_above_rated", QUARANTINED, "More power than the device can give",
          "The power is more than 15 % above what the device is rated for. Check the rated power and the profile's"
