@@ -1,10 +1,11 @@
 """Everything that is read from the store, over a read-only connection that never blocks the writer."""
 
+import datetime as dt
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 import msgspec
@@ -12,6 +13,8 @@ import msgspec
 from wattness.errors import StoreError
 
 from .board import INT_MAX, read
+from .history import DayView, History, HistoryView
+from .history_schema import history_path
 from .rows import newest_values
 from .schema import connect_to_read
 from .views import (
@@ -26,6 +29,8 @@ from .views import (
     RewardView,
     StreamView,
 )
+
+T = TypeVar("T")
 
 PAGE = 500  # rows that an export reads at a time
 
@@ -55,9 +60,17 @@ SELECT board_id, log, head + 1,
 class Reader:
     """Synchronous queries over one read-only connection; use it from one thread at a time."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
-        """Use `open_reader`."""
+    def __init__(self, connection: apsw.Connection, path: Path | None = None) -> None:
+        """Use `open_reader`; `path` is the database's, beside which its history lies."""
         self._connection = connection
+        self._path = path
+        self._history: apsw.Connection | None = None
+
+    def close(self) -> None:
+        """Close what was opened."""
+        self._connection.close()
+        if self._history is not None:
+            self._history.close()
 
     def boards(self) -> list[BoardView]:
         """All boards that are not removed, with their newest log and health."""
@@ -78,6 +91,20 @@ class Reader:
         """Rows of one point since `since_ms` as [t, value], ascending; the newest `limit` of them."""
         rows = self._rows("SELECT board_id, device FROM stream WHERE id = ?", stream_id)
         return newest_values(self._connection, rows[0][0], rows[0][1], point, since_ms, limit) if rows else []
+
+    def history(self, stream_id: int, point: str, from_ms: int, to_ms: int, step: str = "auto") -> HistoryView | None:
+        """Aggregates of one point that begin in [from_ms, to_ms); None without such a point. Raises ConfigError.
+
+        `step` is 1m, 5m, 1h, 1d, or auto: the finest with at most 1500 rows.
+        """
+        return self._past(lambda past: past.view(stream_id, point, (from_ms, to_ms), step))
+
+    def days(self, stream_id: int, from_day: dt.date, to_day: dt.date, timezone: str = "UTC") -> list[DayView] | None:
+        """Energy, coverage and verdicts of each day from `from_day` to `to_day`; None without such a stream.
+
+        Raises ConfigError.
+        """
+        return self._past(lambda past: past.days(stream_id, from_day, to_day, timezone))
 
     def intervals(
         self, *, stream_id: int | None = None, before: int | None = None, limit: int = 100
@@ -156,6 +183,15 @@ class Reader:
             yield from map(self._interval, rows)
             after = rows[-1][0]
 
+    def _past(self, query: Callable[[History], T]) -> T:
+        """Ask the history, which may not be there yet."""
+        if self._history is None and self._path is not None and history_path(self._path).exists():
+            self._history = connect_to_read(history_path(self._path))
+        try:
+            return query(History(self._connection, self._history))
+        except apsw.Error as error:
+            raise StoreError(f"The history cannot be read: {error}") from error
+
     def _log(self, board_id: int, log: int) -> LogView:
         query = "SELECT log, head, top, frames, received_ms FROM log WHERE board_id = ? AND log = ?"
         return LogView(*self._rows(query, board_id, log)[0])
@@ -191,8 +227,8 @@ class Reader:
 @contextmanager
 def open_reader(path: Path) -> Iterator[Reader]:
     """Open a read-only connection to the database at `path`. Raises StoreError when there is none."""
-    connection = connect_to_read(path)
+    reader = Reader(connect_to_read(path), path)
     try:
-        yield Reader(connection)
+        yield reader
     finally:
-        connection.close()
+        reader.close()
