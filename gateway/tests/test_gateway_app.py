@@ -106,6 +106,7 @@ class Home:
             f"[clock]\nreal_ms = {time.time_ns() // 1_000_000}\ncivil_ms = {START_MS + 7_200_000}\n"
         )
         self.gateway = json.loads(self.cli("key", "new"))["gateway"]
+        self.headers = {"Authorization": f"Bearer {self.cli('token', 'show').strip()}"}
 
     def configure(self, text: str) -> None:
         (self.folder / "gateway.toml").write_text(text)
@@ -136,7 +137,10 @@ class Home:
         return await self.process.wait()
 
     async def ask(self, path: str):
-        async with aiohttp.ClientSession() as session, session.get(f"{self.page}/api/v1/{path}") as response:
+        async with (
+            aiohttp.ClientSession(headers=self.headers) as session,
+            session.get(f"{self.page}/api/v1/{path}") as response,
+        ):
             return await response.json()
 
 

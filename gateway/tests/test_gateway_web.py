@@ -1,9 +1,7 @@
 """The API and the page over real HTTP: what they answer, what they refuse, what keeps strangers out."""
 
-import asyncio
-import math
 import re
-from contextlib import asynccontextmanager
+import runpy
 from pathlib import Path
 
 import aiohttp
@@ -13,144 +11,30 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
-from wattness.clock import Clock
-from wattness.config import NetworkConfig
 from wattness.errors import ConfigError, StoreError
-from wattness.store.reader import Reader
-from wattness.store.views import (
-    BoardView,
-    Depth,
-    IntervalView,
-    JobView,
-    LogView,
-    PointView,
-    RewardView,
-    StreamView,
-)
 from wattness.web import events, server
-from wattness.web.answers import BrokerNow
-from wattness.web.api import Api, Sources
-from wattness.web.server import ASSETS, is_local, require_loopback, serve
+from wattness.web.api import Api
+from wattness.web.gate import LOGIN, LOGOUT
+from wattness.web.manage import Manage
+from wattness.web.server import ASSETS, EVENTS, serve
 
-NOW = 1_647_680_400_000
-KEY = "11" * 32
-POINTS = [PointView("power", "W", -1), PointView("energy_export", "Wh", 1)]
-
-
-class HouseReader(Reader):
-    """A house with a roof, a battery, a grid connection and a load, whose history is a formula."""
-
-    def __init__(self, now_ms: int = NOW) -> None:
-        self.now_ms = now_ms
-
-    def boards(self):
-        log = LogView(1, 118, 120, 120, self.now_ms - 4000)
-        rest = ("active", "", NOW - 86_400_000)
-        return [
-            BoardView(1, "roof", "d4784063a6065a33", KEY, *rest, self.now_ms - 4000, log, {"free": 100}),
-            BoardView(2, "cellar", "00112233aabbccdd", "22" * 32, "quarantined", "conflict", NOW, None, None, None),
-        ]
-
-    def streams(self):
-        first, last = self.now_ms - 7_200_000, self.now_ms - 4000
-        rest = (POINTS, first, last, self.now_ms - 300_000)
-        roles = ("pv", "battery", "grid", "load")
-        return [
-            StreamView(i, 1, "roof", KEY, str(i - 1), role, "eastron_sdm120", i, 6000 if role == "pv" else None, *rest)
-            for i, role in enumerate(roles, 1)
-        ]
-
-    def values(self, stream_id, point, since_ms, limit=5000):
-        first, last = self.now_ms - 7_200_000, self.now_ms - 4000
-        rows = []
-        for at in range(first, last + 1, 10_000):
-            x = (at - first) / 7_200_000
-            shapes = (
-                3900 * math.sin(0.6 + x),
-                1500 * math.sin(5 * x),
-                800 * math.cos(7 * x),
-                420 + 300 * (x * 20 % 3 > 2),
-            )
-            gap = stream_id == 1 and 0.55 < x < 0.62
-            if at >= since_ms and not gap:
-                rows.append([at, round(shapes[stream_id - 1], 1)])
-        return rows[-limit:]
-
-    def intervals(self, *, stream_id=None, before=None, limit=100):
-        found = []
-        for i in range(24, 0, -1):
-            a = NOW - 7_200_000 + i * 300_000
-            job = JobView(i, "wattnet", f"{KEY}/0/{a}", "completed", 1, 0, "", f"receipt-{i:08x}-of-wattnet", {})
-            if i == 24:
-                job = msgspec.structs.replace(job, state="retryable", reason="timed out", receipt=None)
-            energy = {"energy_import": 0, "energy_export": 290_000 + 1000 * i}
-            figures = {"covered_ms": 300_000, "counter_resets": 0, "energy": energy, "gap_energy": {}, "rows": 30}
-            slot = (KEY, "0", "pv", "eastron_sdm120", a, a + 300_000)
-            verdict = ("flagged", ["clock_step"]) if i == 20 else ("accepted", [])
-            found.append(IntervalView(i, 1, *slot, figures, [[1, i, i + 6]], "33" * 32, *verdict, 6000, [job]))
-        return [one for one in found if stream_id in (None, 1) and (before is None or one.id < before)][:limit]
-
-    def depths(self):
-        return [Depth("wattnet", "retryable", 1, NOW - 60_000), Depth("wattnet", "completed", 23, NOW - 7_200_000)]
-
-    def rewards(self, *, network=None, limit=1000):
-        return [RewardView("wattnet", epoch, KEY, "0", 91_250 + epoch, {"why": "useful"}) for epoch in (2, 1)][:limit]
-
-    def paid(self, network):
-        return sum(reward.amount for reward in self.rewards())
-
-    def last_epoch(self, network):
-        return 2
-
-    def counters(self):
-        return {"rejected": {"bad_signature": 3, "unknown_board": 1}, "dropped": {"queue_full": 2}}
+_world = runpy.run_path(str(Path(__file__).with_name("web_world.py")))
+House, served, running, sources, get = (_world[name] for name in ("House", "served", "running", "sources", "get"))
+NOW, make_home = _world["NOW"], _world["make_home"]
 
 
-class House:
-    """The store's reading side; `fault` breaks the disk."""
-
-    def __init__(self) -> None:
-        self.reader = HouseReader()
-        self.fault = None
-
-    async def read(self, query):
-        if self.fault:
-            raise self.fault
-        return query(self.reader)
-
-
-def sources(house, clock=None):
-    broker = BrokerNow(own=True, address="127.0.0.1:1883", connected=True, error="", connects=1, restarts=0)
-    network = NetworkConfig("wattnet", "wattnet", "http://127.0.0.1:9000")
-    states = {bytes.fromhex("d4784063a6065a33"): "online"}
-    fixed = Clock(real_ms=Clock().real_ms_now(), civil_ms=NOW)
-    return Sources(house, clock or fixed, "0.1.0", "44" * 32, NOW, [network], lambda: broker, states)
-
-
-@asynccontextmanager
-async def served(house=None):
-    async with (
-        serve("127.0.0.1:0", sources(house or House())) as (address, live),
-        aiohttp.ClientSession(address, timeout=aiohttp.ClientTimeout(20)) as session,
-    ):
-        task = asyncio.create_task(live.run())
-        try:
-            yield session
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
-
-
-async def get(session, path, **options):
-    async with session.get(path, **options) as response:
-        return response.status, await response.json()
+def all_routes():
+    given = sources(House(), "")
+    return [*Api(given).routes, *Manage(given).routes]
 
 
 async def test_every_answer_has_the_form_that_is_described():
     async with served() as session:
-        for route in Api(sources(House())).routes:
+        for route in all_routes():
+            if route.method != "GET":
+                continue
             status, answer = await get(session, route.path.replace("{stream}", "1"))
-            assert status == 200
+            assert status == 200, answer
             msgspec.convert(answer, route.answer)
 
 
@@ -158,8 +42,7 @@ async def test_openapi_document_is_valid_and_complete():
     async with served() as session:
         _, document = await get(session, "/api/openapi.json")
     validate(document)
-    described = set(document["paths"])
-    assert described == {route.path for route in Api(sources(House())).routes} | {"/api/v1/events"}
+    assert set(document["paths"]) == {route.path for route in all_routes()} | {EVENTS, LOGIN, LOGOUT}
     parameters = document["paths"]["/api/v1/streams/{stream}/rows"]["get"]["parameters"]
     assert [(one["name"], one["in"], one["required"]) for one in parameters] == [
         ("stream", "path", True),
@@ -221,7 +104,7 @@ async def test_disk_that_does_not_answer_is_503():
 
 
 async def test_other_methods_are_refused():
-    async with served() as session, session.post("/api/v1/boards", data=b"x") as response:
+    async with served() as session, session.put("/api/v1/boards", data=b"x") as response:
         assert response.status == 405
         assert "Method Not Allowed" in (await response.json())["error"]
 
@@ -229,7 +112,7 @@ async def test_other_methods_are_refused():
 @pytest.fixture(scope="module")
 def paths():
     """Request targets as a fuzzer writes them, around real ones."""
-    routes = [route.path for route in Api(sources(House())).routes]
+    routes = [route.path for route in all_routes() if route.method == "GET"]
     text = st.text(st.characters(codec="utf-8"), max_size=30)
     values = st.one_of(st.integers().map(str), text, st.floats().map(str), st.sampled_from(["", "null", "true", "[]"]))
     names = st.one_of(st.sampled_from(["since", "limit", "point", "stream", "before", "network"]), text)
@@ -287,10 +170,11 @@ async def test_events_survive_a_broken_disk():
         assert (await next_event(response))["status"]["version"] == "0.1.0"
 
 
-async def test_open_page_does_not_hold_up_the_stop(monkeypatch):
+async def test_open_page_does_not_hold_up_the_stop(monkeypatch, tmp_path):
     monkeypatch.setattr(server, "STOP_S", 60)
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(20)) as session:
-        async with serve("127.0.0.1:0", sources(House())) as (address, _):
+    headers = {"Authorization": f"Bearer {make_home(tmp_path)}"}
+    async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(20)) as session:
+        async with serve(sources(House(), tmp_path)) as (address, _):
             response = await session.get(f"{address}api/v1/events")
             assert await response.content.readline() == b"retry: 2000\n"
         assert await response.content.read() == b"\n"
@@ -333,18 +217,12 @@ async def test_foreign_host_is_refused():
             assert (await get(session, "/api/v1/status", headers={"Host": host}))[0] == 200, host
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "gateway.lan", ""])
-def test_page_is_not_shown_to_the_network(host):
-    assert not is_local(host)
-    with pytest.raises(ConfigError, match=r"\$\.web\.listen.*SSH tunnel"):
-        require_loopback(host)
-
-
-async def test_port_in_use_is_one_sentence():
-    async with serve("127.0.0.1:0", sources(House())) as (address, _):
+async def test_port_in_use_is_one_sentence(tmp_path):
+    make_home(tmp_path)
+    async with serve(sources(House(), tmp_path)) as (address, _):
         listen = address.removeprefix("http://").rstrip("/")
         with pytest.raises(ConfigError, match=r"cannot be opened for the page .*web\.listen"):
-            async with serve(listen, sources(House())):
+            async with serve(sources(House(), tmp_path, listen=listen)):
                 pass
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from . import forward
 from .broker import Broker, external
 from .config import DATABASE_NAME, Config
+from .enrolment import board_settings
 from .errors import WattnessError
 from .housekeeping import BoardsWatch, DropsWatch, HolesWatch, every, logins
 from .ingest.mqtt import MqttLink
@@ -24,8 +25,8 @@ from .signing import key_hash
 from .store.sqlite import Settings, open_store
 from .verify import Verifier
 from .web.answers import BrokerNow
-from .web.api import Sources
 from .web.server import serve
+from .web.sources import Sources
 
 TICK_S = 1.0
 HOLES_S = 5.0
@@ -73,14 +74,15 @@ async def gateway(config: Config) -> AsyncIterator[str]:
         sources = Sources(
             store=store,
             clock=clock,
+            config=config,
             version=version("wattness"),
             gateway=gateway_hash.hex(),
             started_unix_ms=clock.now_ms(),
-            networks=config.network,
             broker=lambda: _broker_now(link, broker),
             states=link.states,
+            board_settings=lambda board, host: board_settings(config, signer.public_key, board, host),
         )
-        address, events = await stack.enter_async_context(serve(config.web.listen, sources))
+        address, events = await stack.enter_async_context(serve(sources))
         tasks = await stack.enter_async_context(_tasks())
         tasks(intake.run(), "intake")
         tasks(_feed(link, intake), "feed")

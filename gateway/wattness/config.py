@@ -1,5 +1,6 @@
 """The gateway's configuration: one TOML file in the gateway's home, decoded once, frozen."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,11 +10,12 @@ import msgspec
 
 from .clock import Clock
 from .errors import ConfigError
-from .site import Site, check_timezone
 
 HOME_DEFAULT = "~/.local/share/wattness"
 CONFIG_NAME = "gateway.toml"
 DATABASE_NAME = "wattness.db"
+
+_PASSWORD_IN_URL = re.compile(r"[a-z+]+://[^/@]*:[^/@]+@", re.IGNORECASE)
 
 Natural = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -31,6 +33,9 @@ class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The page and the API."""
 
     listen: str = "127.0.0.1:8080"
+    tls_cert: str = ""  # PEM files in the home, or elsewhere: a certificate with its chain
+    tls_key: str = ""  # its private key, mode 0600
+    public: bool = False  # listen to others even without TLS: who is on the way reads the token
 
 
 class Interval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,7 +73,6 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     web: Web = Web()
     interval: Interval = Interval()
     clock: ClockConfig = ClockConfig()
-    site: Site | None = None
     network: list[NetworkConfig] = []
     home: str = ""
 
@@ -105,19 +109,42 @@ def load(home: Path) -> Config:
     """Read the configuration in `home`; raises ConfigError that names the offending key's path."""
     file = home / CONFIG_NAME
     try:
-        raw: dict[str, Any] = tomllib.loads(file.read_text())
+        return parse(file.read_text(), home)
     except FileNotFoundError:
         raise ConfigError(f"There is no {file}; run `wattness init` first.") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} cannot be read: {error}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from None
+
+
+def parse(text: str, home: Path) -> Config:
+    """Return the configuration that `text` says, for the gateway in `home`; raises ConfigError as `load` does."""
+    try:
+        raw: dict[str, Any] = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"cannot be read: {error}") from None
     if "home" in raw:
-        raise ConfigError(f"{file}: $.home: is not a setting; use --home")
+        raise ConfigError("$.home: is not a setting; use --home")
+    _refuse_passwords(raw, "$")
     try:
         config = msgspec.convert(raw | {"home": str(home)}, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{file}: {_located(error)}") from None
-    _check(config, file)
+        raise ConfigError(_located(error)) from None
+    _check(config)
     return config
+
+
+def _refuse_passwords(value: Any, path: str) -> None:
+    """Raise ConfigError for a URL with a password: the page shows the settings, files of their own keep secrets."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _refuse_passwords(inner, f"{path}.{key}")
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            _refuse_passwords(inner, f"{path}[{index}]")
+    elif isinstance(value, str) and _PASSWORD_IN_URL.match(value):
+        raise ConfigError(f"{path}: must not hold a password; put it in a file and name that, where there is a setting")
 
 
 def _located(error: msgspec.ValidationError) -> str:
@@ -126,13 +153,11 @@ def _located(error: msgspec.ValidationError) -> str:
     return f"{path}: {words[:1].lower()}{words[1:]}" if words else str(error)
 
 
-def _check(config: Config, file: Path) -> None:
+def _check(config: Config) -> None:
     names = [network.name for network in config.network]
     for name in names:
         if names.count(name) > 1:
-            raise ConfigError(f"{file}: $.network: the name {name!r} is used twice")
-    if config.site is not None:
-        check_timezone(config.site.timezone, "$.site.timezone")
+            raise ConfigError(f"$.network: the name {name!r} is used twice")
     split_address(config.web.listen, "$.web.listen")
     split_address(config.mqtt.listen, "$.mqtt.listen")
     if config.mqtt.url:

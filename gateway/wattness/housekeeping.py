@@ -33,7 +33,7 @@ class BoardsWatch:
     def __init__(self, store: SqliteStore, verifier: Verifier, post: Post, broker: Broker | None) -> None:
         """Everyone who knows boards by heart is told of the change."""
         self._store, self._verifier, self._post, self._broker = store, verifier, post, broker
-        self._version: int | None = None
+        self._version: tuple[int, int] | None = None
 
     async def refresh(self) -> None:
         """Look once."""

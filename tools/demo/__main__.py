@@ -71,7 +71,7 @@ async def _run(options: argparse.Namespace, console: Console, home: Home, sites:
     await home.start()
     console.print("Making keys on the boards and enrolling them …")
     await start_all(sites, home)
-    console.print(f"Page: [bold]{home.page}[/bold]   network: {home.network}")
+    console.print(f"Page: [bold]{home.door}[/bold]   network: {home.network}", soft_wrap=True)
     await progress.show(home, console, options.seconds if options.once else None)
     console.print("The meters are unplugged; waiting for the last frames, receipts and payouts …")
     outcome = await audit.settle(home, sites)

@@ -52,7 +52,13 @@ class Home:
         self.page = f"http://127.0.0.1:{page_port or page}"
         self.network = f"http://127.0.0.1:{network}"
         self.processes: list[Process] = []
+        self.token = ""
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
+
+    @property
+    def door(self) -> str:
+        """The page's address that logs in by itself; the part behind # is sent to nobody."""
+        return f"{self.page}/#token={self.token}"
 
     async def start(self) -> None:
         """Make the gateway's home and key, start network and gateway, return when both answer."""
@@ -79,6 +85,7 @@ class Home:
         network = _NETWORK.format(network=self.network) if self.paid else ""
         (self.home / "gateway.toml").write_text(config + network)
         await self.wattness("key", "new")
+        self.token = (await self.wattness("token", "show")).strip()
 
     async def start_gateway(self) -> Process:
         """Start the gateway, return when it answers."""
@@ -124,7 +131,8 @@ class Home:
     async def _get(self, url: str) -> Any:
         for process in self.processes:
             process.require_alive()
-        async with self._session.get(url) as answer:
+        headers = {"Authorization": f"Bearer {self.token}"} if url.startswith(f"{self.page}/") else {}
+        async with self._session.get(url, headers=headers) as answer:
             if answer.status != 200:
                 raise DemoError(f"{url} answered {answer.status}: {(await answer.text())[:200]}")
             return await answer.json()

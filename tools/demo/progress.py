@@ -70,4 +70,4 @@ def _draw(home: Home, view: dict[str, Any], left: float | None) -> Group:
             f"{stream['board']} #{stream['device']}", stream["role"], stream["profile"], str(log["log"]),
             str(log["head"]), "–" if last is None else _clock(last)[11:],
         )  # fmt: skip
-    return Group(table, Text(f"page: {home.page}    network: {home.network}    Ctrl-C stops", style="bold"))
+    return Group(table, Text(f"page: {home.door}    network: {home.network}    Ctrl-C stops", style="bold"))

@@ -7,6 +7,7 @@ import typer
 from wattness.errors import ConfigError
 
 key_app = typer.Typer(help="The gateway's own key.", no_args_is_help=True)
+token_app = typer.Typer(help="The token that opens the page and the API.", no_args_is_help=True)
 
 CONFIG_TEXT = """\
 # The gateway's configuration. Everything is optional; what is commented out shows the default.
@@ -22,7 +23,10 @@ CONFIG_TEXT = """\
 # ca_file = "ca.pem"                  # for a certificate of your own
 
 [web]
-# listen = "127.0.0.1:8080"           # the page has no log-in yet: keep it local
+# listen = "127.0.0.1:8080"           # to be reached by others, it wants TLS as well:
+# tls_cert = ""                       # a PEM file: the certificate with its chain
+# tls_key = ""                        # a PEM file of mode 0600
+# public = false                      # listen to others without TLS all the same
 
 [interval]
 # length_s = 300
@@ -37,10 +41,11 @@ CONFIG_TEXT = """\
 
 
 def init(context: typer.Context) -> None:
-    """Make the gateway's home and its configuration; never overwrites one."""
+    """Make the gateway's home, its configuration and the page's token; never overwrites one."""
     from pathlib import Path
 
     from wattness.config import CONFIG_NAME
+    from wattness.web.credentials import TOKEN_NAME, new_token
 
     file = Path(context.obj) / CONFIG_NAME
     try:
@@ -51,6 +56,10 @@ def init(context: typer.Context) -> None:
         raise ConfigError(f"{file} exists already; edit it, or choose another --home.") from None
     except OSError as error:
         raise ConfigError(f"{file} cannot be made: {error.strerror}.") from None
+    token = file.with_name(TOKEN_NAME)
+    if not token.exists():
+        new_token(file.parent)
+    typer.echo(f"The page's token is in {token}; `wattness token show` shows it.")
     typer.echo(f"{file} is made. Next: `wattness key new`, then `wattness run`.")
 
 
@@ -108,6 +117,24 @@ def key_show(context: typer.Context) -> None:
 
     config = load(context.obj)
     _show_key(open_signer(config.key, context.obj).public_key)
+
+
+@token_app.command("new")
+def token_new(context: typer.Context) -> None:
+    """Make another token and show it; whoever was logged in has to log in again."""
+    from wattness.web.credentials import new_token
+
+    if not context.obj.is_dir():
+        raise ConfigError(f"There is no {context.obj}; run `wattness init` first.")
+    typer.echo(new_token(context.obj))
+
+
+@token_app.command("show")
+def token_show(context: typer.Context) -> None:
+    """Show the token."""
+    from wattness.web.credentials import read_token
+
+    typer.echo(read_token(context.obj))
 
 
 def _show_key(public_key: bytes) -> None:

@@ -39,6 +39,7 @@ class SqliteStore:
         self._readers = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
         self._reading = ExitStack()
         self._reader: Reader | None = None
+        self._enrolments = 0
         self.outbox = Outbox(connection, self._writer, settings.clock)
 
     async def put(self, frames: Sequence[Verified]) -> list[Ack]:
@@ -73,9 +74,27 @@ class SqliteStore:
         """Boards whose frames are accepted: active and quarantined ones."""
         return await self._writer.run(self._registry.list)
 
-    async def data_version(self) -> int:
-        """Return a number that changes when another process has written, e.g. enrolled a board."""
-        return await self._writer.run(lambda: int(self._connection.pragma("data_version")))
+    async def enrol(self, public_key: bytes, name: str) -> Board:
+        """Make a board known. Raises ConfigError."""
+        return await self._writer.run(self._enrolment(lambda: self._registry.enrol(public_key, name)))
+
+    async def remove(self, board: Board) -> None:
+        """Forget a board; what it sent stays."""
+        await self._writer.run(self._enrolment(lambda: self._registry.remove(board.public_key.hex())))
+
+    async def data_version(self) -> tuple[int, int]:
+        """Return what changes when a board was enrolled or removed, or when another process has written anything."""
+        pragma = await self._writer.run(lambda: int(self._connection.pragma("data_version")))
+        return pragma, self._enrolments
+
+    def _enrolment(self, change: Callable[[], Board]) -> Callable[[], Board]:
+        """Return a command that is counted in the writer's own order, whether or not its caller still waits."""
+
+        def act() -> Board:
+            self._enrolments += 1
+            return change()
+
+        return act
 
     async def next_counter(self, board_id: int) -> int:
         """Return the counter of the next command: max(the last sent or reported + 1, now); strictly rising, durable."""

@@ -1,45 +1,10 @@
-"""What the API answers and is asked: the structs from which OpenAPI is described."""
+"""What the API answers: the structs from which OpenAPI is described."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta
 
 from wattness.store.views import BoardView, PointView, StreamView
-
-INTEGER_MAX = (1 << 53) - 1  # what JavaScript holds exactly
-
-Id = Annotated[int, Meta(ge=1, le=INTEGER_MAX)]
-Time = Annotated[int, Meta(ge=0, le=INTEGER_MAX, description="UTC unix milliseconds")]
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
-
-
-class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A request without parameters."""
-
-
-class RowsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which rows of a stream."""
-
-    stream: Id
-    since: Time = 0
-    limit: Annotated[int, Meta(ge=1, le=20_000)] = 5000
-    point: Name | None = None  # without it: the stream's power
-
-
-class IntervalsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which final intervals; `before` is the id to page on from."""
-
-    stream: Id | None = None
-    before: Id | None = None
-    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
-
-
-class RewardsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which rewards, newest epoch first."""
-
-    network: Name | None = None
-    limit: Annotated[int, Meta(ge=1, le=10_000)] = 1000
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -110,6 +75,63 @@ class Counters(msgspec.Struct, frozen=True):
     """How often what happened: {"rejected": {"bad_signature": 3}, …}."""
 
     counters: dict[str, dict[str, int]]
+
+
+class Flow(msgspec.Struct, frozen=True):
+    """Where power goes now, in W; null is unknown, never 0. grid + is import, battery + charging, pv + generation."""
+
+    at_unix_ms: int
+    pv_w: int | None
+    battery_w: int | None
+    grid_w: int | None
+    load_w: int | None
+    vehicle_w: int | None
+    load_derived: bool  # the load is pv + grid − battery − vehicle, as no stream measures it
+
+
+class BoardLogin(msgspec.Struct, frozen=True):
+    """How a board logs in to its broker."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    tls: bool
+
+
+class Enrolled(msgspec.Struct, frozen=True):
+    """What has to be put on a board; it is shown this once."""
+
+    kid: str  # hex
+    name: str
+    gateway: str  # SHA-256 of the gateway's public key, in hex
+    link_key: str  # hex
+    mqtt: BoardLogin
+
+
+class SettingsNow(msgspec.Struct, frozen=True):
+    """The configuration file; it holds no secrets, only the names of files that do."""
+
+    toml: str
+    settings: dict[str, Any]
+    restart_needed: bool  # the file differs from what the gateway runs with
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One setting that differs; null is a default."""
+
+    path: str
+    old: Any
+    new: Any
+
+
+class SettingsVerdict(msgspec.Struct, frozen=True):
+    """What becomes of new settings: whether they are good, and what differs."""
+
+    ok: bool
+    error: str | None
+    changes: list[Change]
+    restart_needed: bool
 
 
 class Live(msgspec.Struct, frozen=True):

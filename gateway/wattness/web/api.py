@@ -1,57 +1,21 @@
 """What the API says: every answer is one query of the store, joined with what only the running gateway knows."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from wattness.clock import Clock
 from wattness.config import NetworkConfig
 from wattness.store.reader import Reader
-from wattness.store.views import Depth, IntervalView, PointView, RewardView, StreamView
+from wattness.store.views import Depth, IntervalView, RewardView
 
-from .answers import (
-    BoardNow,
-    BrokerNow,
-    Counters,
-    IntervalsQuery,
-    Live,
-    NetworkNow,
-    Nothing,
-    RewardsQuery,
-    Rows,
-    RowsQuery,
-    Status,
-    StreamNow,
-)
+from .answers import BoardNow, Counters, Flow, Live, NetworkNow, Rows, Status, StreamNow
+from .flow import flow, leading
+from .queries import IntervalsQuery, Nothing, RewardsQuery, RowsQuery
 from .routes import NotFoundError, Route
+from .sources import Sources
 
-T = TypeVar("T")
-
-LEADING = ("power", "battery_power", "dc_power", "speed")  # what the page plots, the first that a stream has
 WAITING = ("available", "running", "retryable")
 NEWEST_INTERVALS = 50  # among them we look for a network's last receipt
-
-
-class Readable(Protocol):
-    """The part of the store that the page needs."""
-
-    async def read(self, query: Callable[[Reader], T]) -> T:
-        """Run a query in the reading thread."""
-        ...
-
-
-class Sources(NamedTuple):
-    """Where the answers come from."""
-
-    store: Readable
-    clock: Clock
-    version: str
-    gateway: str
-    started_unix_ms: int
-    networks: Sequence[NetworkConfig]
-    broker: Callable[[], BrokerNow]
-    states: Mapping[bytes, str]  # kid → online | offline
 
 
 class Api:
@@ -75,6 +39,7 @@ class Api:
             ),
             Route("GET", "/api/v1/networks", "Reward networks: outbox and pay.", list[NetworkNow], self.networks),
             Route("GET", "/api/v1/rewards", "What was paid.", list[RewardView], self.rewards, RewardsQuery),
+            Route("GET", "/api/v1/flow", "Where power goes now.", Flow, self.flow),
             Route("GET", "/api/v1/counters", "What was refused, dropped or left out.", Counters, self.counters),
         )
 
@@ -108,6 +73,10 @@ class Api:
         """Return what was paid."""
         return await self._from.store.read(lambda reader: reader.rewards(network=query.network, limit=query.limit))
 
+    async def flow(self, _: Nothing) -> Flow:
+        """Return the power flow."""
+        return await self._from.store.read(lambda reader: flow(reader, reader.streams(), self._from.clock))
+
     async def counters(self, _: Nothing) -> Counters:
         """Return the counters."""
         return Counters(await self._from.store.read(lambda reader: reader.counters()))
@@ -136,7 +105,7 @@ class Api:
 
     def _networks(self, reader: Reader) -> list[NetworkNow]:
         depths, newest = reader.depths(), reader.intervals(limit=NEWEST_INTERVALS)
-        return [_network(config, depths, newest, reader) for config in self._from.networks]
+        return [_network(config, depths, newest, reader) for config in self._from.config.network]
 
     def _live(self, reader: Reader, since: Mapping[int, int]) -> Live:
         streams = _streams(reader)
@@ -151,12 +120,6 @@ class Api:
 
 def _streams(reader: Reader) -> list[StreamNow]:
     return [StreamNow(**msgspec.structs.asdict(stream), leading=leading(stream)) for stream in reader.streams()]
-
-
-def leading(stream: StreamView) -> PointView | None:
-    """Return the point that shows best what a stream does."""
-    points = {point.name: point for point in stream.points}
-    return next((points[name] for name in LEADING if name in points), None)
 
 
 def _rows(reader: Reader, query: RowsQuery, stream: StreamNow | None = None) -> Rows:

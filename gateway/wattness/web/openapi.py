@@ -1,25 +1,40 @@
 """The OpenAPI 3.1 document, described from the routes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from .answers import JsonObject, Problem
-from .routes import Route
+from .routes import JSON, Route
 
 REFERENCE = "#/components/schemas/{name}"
-PROBLEMS = {"400": "A bad parameter.", "404": "Nothing is there.", "503": "The disk does not answer; try again."}
+PROBLEMS = {
+    "400": "A bad parameter or body.",
+    "401": "Log in first, or the token is wrong.",
+    "403": "Asked from elsewhere, or by another host's name.",
+    "404": "Nothing is there.",
+    "409": "It is there already.",
+    "413": "The body is too long.",
+    "415": "The body is not JSON.",
+    "429": "Too many wrong tokens; wait.",
+    "503": "The disk or a file of the gateway's does not answer; the sentence says what to do.",
+}
+WITH_BODY = {"409", "413", "415"}
+LOCK = {"bearer": {"type": "http", "scheme": "bearer", "description": "What `wattness token show` shows."}}
 
 
-def describe(routes: Sequence[Route], version: str) -> JsonObject:
-    """Return the document as plain values."""
-    answers, components = msgspec.json.schema_components(
-        [route.answer for route in routes] + [Problem], ref_template=REFERENCE
-    )
+def describe(routes: Sequence[Route], version: str, public: Collection[str]) -> JsonObject:
+    """Return the document as plain values; `public` paths need no log-in."""
+    forms = [form for route in routes for form in (route.answer, route.body) if form is not None]
+    found, components = msgspec.json.schema_components([*forms, Problem], ref_template=REFERENCE)
+    schemas = {id(form): schema for form, schema in zip([*forms, Problem], found, strict=True)}
     paths: dict[str, JsonObject] = {}
-    for route, answer in zip(routes, answers, strict=False):
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, answer, answers[-1])
+    for route in routes:
+        operation = _operation(route, schemas)
+        if route.path in public:
+            operation["security"] = []
+        paths.setdefault(route.path, {})[route.method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {
@@ -28,24 +43,31 @@ def describe(routes: Sequence[Route], version: str) -> JsonObject:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "security": [],
+        "security": [{"bearer": []}],
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {"schemas": components, "securitySchemes": LOCK},
     }
 
 
-def _operation(route: Route, answer: Any, trouble: Any) -> JsonObject:
-    responses = {
-        status: {"description": text, "content": {"application/json": {"schema": trouble}}}
+def _operation(route: Route, schemas: Mapping[int, Any]) -> JsonObject:
+    responses: JsonObject = {
+        status: {"description": text, "content": {JSON: {"schema": schemas[id(Problem)]}}}
         for status, text in PROBLEMS.items()
+        if route.body is not None or status not in WITH_BODY
     }
-    responses["200"] = {"description": route.summary, "content": {route.media_type: {"schema": answer}}}
-    return {
+    good: JsonObject = {"description": route.summary}
+    if route.answer is not None:
+        good["content"] = {route.media_type: {"schema": schemas[id(route.answer)]}}
+    responses[str(route.status)] = good
+    operation: JsonObject = {
         "operationId": route.name,
         "summary": route.summary,
         "parameters": _parameters(route),
         "responses": dict(sorted(responses.items())),
     }
+    if route.body is not None:
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": schemas[id(route.body)]}}}
+    return operation
 
 
 def _parameters(route: Route) -> list[JsonObject]:

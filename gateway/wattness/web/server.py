@@ -1,7 +1,7 @@
 """The web server: the API, its description, the page, and what keeps strangers out."""
 
-import ipaddress
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,15 +12,22 @@ from wattness.config import split_address
 from wattness.errors import ConfigError
 
 from .answers import Live
-from .api import Api, Sources
+from .api import Api
+from .credentials import Credentials
 from .events import Events
+from .gate import LOGIN, LOGOUT, OPEN, Gate
+from .limiter import Limiter
+from .manage import Manage
 from .openapi import describe
-from .routes import Route, endpoint, problem
+from .queries import Login
+from .routes import Route, endpoint, sentences
+from .sources import Sources
+from .tls import check_web, is_local
 
 ASSETS = Path(__file__).parent / "assets"
 REQUEST_BYTES_MAX = 64 * 1024
 STOP_S = 2.0
-LOCAL_NAMES = {"localhost", "localhost."}
+EVENTS, EVENT = "/api/v1/events", "text/event-stream"
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -31,19 +38,18 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
 
 @asynccontextmanager
-async def serve(listen: str, sources: Sources) -> AsyncIterator[tuple[str, Events]]:
+async def serve(sources: Sources) -> AsyncIterator[tuple[str, Events]]:
     """Serve the page and the API; gives the page's address, and the events that somebody must `run`."""
+    listen = sources.config.web.listen
     host, port = split_address(listen, "$.web.listen")
-    require_loopback(host)
+    context = check_web(sources.config)
     app, events = make_app(sources)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_S, handler_cancellation=True)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
+        site = web.TCPSite(runner, host, port, ssl_context=context)
         try:
             await site.start()
         except OSError as error:
@@ -52,28 +58,24 @@ async def serve(listen: str, sources: Sources) -> AsyncIterator[tuple[str, Event
                 "stop the program that uses it, or set another address in web.listen."
             ) from None
         port = runner.addresses[0][1]
-        yield f"http://{f'[{host}]' if ':' in host else host}:{port}/", events
+        scheme = "http" if context is None else "https"
+        yield f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/", events
     finally:
         await runner.cleanup()
 
 
-def require_loopback(host: str) -> None:
-    """Refuse to show the page to the network: it has no log-in yet."""
-    if not is_local(host):
-        raise ConfigError(
-            f"$.web.listen: {host} would show the page to others, and it has no log-in: keep it on 127.0.0.1 and use "
-            "an SSH tunnel (`ssh -L 8080:127.0.0.1:8080 gateway`)."
-        )
-
-
 def make_app(sources: Sources) -> tuple[web.Application, Events]:
-    """Return the application and its events."""
-    api = Api(sources)
-    events = Events(api)
-    listen = Route(
-        "GET", "/api/v1/events", "Live values as server-sent events.", Live, api.live, media_type="text/event-stream"
+    """Return the application and its events; raises ConfigError when there is no token to log in with."""
+    api, gate = Api(sources), open_gate(sources)
+    events = Events(api, gate.admits)
+    routes = (*api.routes, *Manage(sources).routes)
+    special = (
+        (Route("POST", LOGIN, "Log in: sets a cookie.", None, gate.login, body=Login, status=204), gate.login),
+        (Route("POST", LOGOUT, "Log out.", None, gate.logout, status=204), gate.logout),
+        (Route("GET", EVENTS, "Live values as server-sent events.", Live, api.live, media_type=EVENT), events.stream),
     )
-    document = msgspec.json.encode(describe((*api.routes, listen), sources.version))
+    described = (*routes, *(route for route, _ in special))
+    document = msgspec.json.encode(describe(described, sources.version, OPEN))
 
     async def openapi(_: web.Request) -> web.StreamResponse:
         return web.Response(body=document, content_type="application/json")
@@ -81,43 +83,27 @@ def make_app(sources: Sources) -> tuple[web.Application, Events]:
     async def page(_: web.Request) -> web.StreamResponse:
         return web.FileResponse(ASSETS / "index.html")
 
-    app = web.Application(middlewares=[guard], client_max_size=REQUEST_BYTES_MAX)
+    app = web.Application(middlewares=[sentences, gate.middleware], client_max_size=REQUEST_BYTES_MAX)
     app.on_response_prepare.append(_add_headers)
     app.on_shutdown.append(events.close)
-    for route in api.routes:
-        app.router.add_route(route.method, route.path, endpoint(route))
-    app.router.add_get(listen.path, events.stream)
+    for route, handler in (*((route, endpoint(route)) for route in routes), *special):
+        app.router.add_route(route.method, route.path, handler)
     app.router.add_get("/api/openapi.json", openapi)
     app.router.add_get("/", page)
     app.router.add_static("/assets", ASSETS)
     return app, events
 
 
-@web.middleware
-async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer only who asked for a local name: another name is a page elsewhere that rebinds its DNS to us."""
-    if not is_local(_name_in(request.headers.get("Host", ""))):
-        return problem(403, "Open this page as http://localhost or http://127.0.0.1.")
-    try:
-        return await handler(request)
-    except web.HTTPException as error:
-        if error.status < 400:
-            raise
-        return problem(error.status, f"{error.reason}.")
+def open_gate(sources: Sources) -> Gate:
+    """Return the gate of this gateway's own token; raises ConfigError."""
+    config, clock = sources.config, sources.clock
+    credentials = Credentials(Path(config.home), lambda: clock.real_ms_now() // 1000)
+    local = is_local(split_address(config.web.listen, "$.web.listen")[0])
+    cookie = f"wattness-{sources.gateway[:8]}"  # cookies do not tell ports apart: two gateways on one host
+    return Gate(credentials, Limiter(time.monotonic), cookie, secure=bool(config.web.tls_cert), local=local)
 
 
-def is_local(host: str) -> bool:
-    """Whether a host's name can only mean this machine."""
-    try:
-        return host.lower() in LOCAL_NAMES or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _name_in(host: str) -> str:
-    return host[1 : host.find("]")] if host.startswith("[") else host.partition(":")[0]
-
-
-async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(HEADERS)
-    response.headers.setdefault("Cache-Control", "no-cache")
+    is_asset = request.path == "/" or request.path.startswith("/assets/")
+    response.headers.setdefault("Cache-Control", "no-cache" if is_asset else "no-store")
