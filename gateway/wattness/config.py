@@ -10,6 +10,7 @@ import msgspec
 
 from .clock import Clock
 from .errors import ConfigError
+from .site import Site, check_timezone
 
 HOME_DEFAULT = "~/.local/share/wattness"
 CONFIG_NAME = "gateway.toml"
@@ -73,6 +74,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     web: Web = Web()
     interval: Interval = Interval()
     clock: ClockConfig = ClockConfig()
+    site: Site | None = None
     network: list[NetworkConfig] = []
     home: str = ""
 
@@ -158,6 +160,8 @@ def _check(config: Config) -> None:
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"$.network: the name {name!r} is used twice")
+    if config.site is not None:
+        check_timezone(config.site.timezone, "$.site.timezone")
     split_address(config.web.listen, "$.web.listen")
     split_address(config.mqtt.listen, "$.mqtt.listen")
     if config.mqtt.url:
