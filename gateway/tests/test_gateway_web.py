@@ -16,6 +16,7 @@ from wattness.web import events, server
 from wattness.web.api import Api
 from wattness.web.gate import LOGIN, LOGOUT
 from wattness.web.manage import Manage
+from wattness.web.past import Past
 from wattness.web.server import ASSETS, EVENTS, serve
 
 _world = runpy.run_path(str(Path(__file__).with_name("web_world.py")))
@@ -25,7 +26,7 @@ NOW, make_home = _world["NOW"], _world["make_home"]
 
 def all_routes():
     given = sources(House(), "")
-    return [*Api(given).routes, *Manage(given).routes]
+    return [*Api(given).routes, *Past(given).routes, *Manage(given).routes]
 
 
 async def test_every_answer_has_the_form_that_is_described():

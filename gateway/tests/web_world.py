@@ -1,6 +1,7 @@
 """A house that the page shows, served over real sockets to somebody who is logged in; loaded by `runpy`."""
 
 import asyncio
+import datetime as dt
 import math
 import tempfile
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ import msgspec
 
 from wattness.clock import Clock
 from wattness.config import Config, NetworkConfig, Web
+from wattness.store.history import DayView, HistoryView, day_bounds, step_of
 from wattness.store.reader import Reader
 from wattness.store.views import (
     BoardView,
@@ -84,6 +86,24 @@ class HouseReader(Reader):
             verdict = ("flagged", ["clock_step"]) if i == 20 else ("accepted", [])
             found.append(IntervalView(i, 1, *slot, figures, [[1, i, i + 6]], "33" * 32, *verdict, 6000, [job]))
         return [one for one in found if stream_id in (None, 1) and (before is None or one.id < before)][:limit]
+
+    def verdicts(self, *, stream_id=None, before=None, limit=100):
+        found = self.intervals(stream_id=stream_id, before=before, limit=1000)
+        return [one for one in found if one.verdict != "accepted"][:limit]
+
+    def history(self, stream_id, point, from_ms, to_ms, step="auto"):
+        step_ms = step_of(step, from_ms, to_ms)
+        if stream_id not in range(1, 5) or point not in {point.name for point in POINTS}:
+            return None
+        first = -(-max(from_ms, to_ms - 1500 * step_ms) // step_ms)
+        rows = [[at * step_ms, 1000 + at % 60, 900, 1100 + at % 60] for at in range(first, -(-to_ms // step_ms))]
+        return HistoryView(stream_id, point, "W" if point == "power" else "Wh", step_ms, rows)
+
+    def days(self, stream_id, from_day, to_day, timezone="UTC"):
+        bounds = day_bounds(from_day, to_day, timezone)
+        days = [(from_day + dt.timedelta(n)).isoformat() for n in range(len(bounds) - 1)]
+        judged = {"accepted": 280, "flagged": 7, "quarantined": 1}
+        return [DayView(day, 0, 21_500, 86_100, 86_400, judged) for day in days] if stream_id in range(1, 5) else None
 
     def depths(self):
         return [Depth("wattnet", "retryable", 1, NOW - 60_000), Depth("wattnet", "completed", 23, NOW - 7_200_000)]

@@ -113,6 +113,16 @@ class Reader:
         where = "WHERE interval.id < ?1 AND (?2 IS NULL OR stream_id = ?2) ORDER BY interval.id DESC LIMIT ?3"
         return [self._interval(row) for row in self._rows(_INTERVALS + where, before or INT_MAX, stream_id, limit)]
 
+    def verdicts(
+        self, *, stream_id: int | None = None, before: int | None = None, limit: int = 100
+    ) -> list[IntervalView]:
+        """Final intervals that were not simply accepted, newest first."""
+        where = (
+            "WHERE interval.id < ?1 AND (?2 IS NULL OR stream_id = ?2) AND verdict <> 'accepted'"
+            " ORDER BY interval.id DESC LIMIT ?3"
+        )
+        return [self._interval(row) for row in self._rows(_INTERVALS + where, before or INT_MAX, stream_id, limit)]
+
     def interval(self, board_key: bytes, device: str, a: int) -> IntervalView | None:
         """Return the final interval of a slot."""
         rows = self._rows(_INTERVALS + "WHERE board_key = ? AND device = ? AND a = ?", board_key, device, a)

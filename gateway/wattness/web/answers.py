@@ -89,6 +89,38 @@ class Flow(msgspec.Struct, frozen=True):
     load_derived: bool  # the load is pv + grid − battery − vehicle, as no stream measures it
 
 
+class Reason(msgspec.Struct, frozen=True):
+    """One reason of a verdict, in plain words."""
+
+    code: str
+    title: str
+    text: str
+
+
+class VerdictNow(msgspec.Struct, frozen=True):
+    """A final interval that was not simply accepted."""
+
+    id: int
+    stream: int
+    device: str
+    role: str
+    board_key: str  # hex
+    a: int  # UTC unix milliseconds
+    b: int
+    verdict: str  # flagged | quarantined
+    reasons: list[Reason]
+
+
+class RuleNow(msgspec.Struct, frozen=True):
+    """One rule of quality, and how often it has spoken."""
+
+    code: str
+    level: str  # flagged | quarantined
+    title: str
+    text: str
+    count: int
+
+
 class BoardLogin(msgspec.Struct, frozen=True):
     """How a board logs in to its broker."""
 

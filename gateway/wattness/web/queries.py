@@ -1,6 +1,7 @@
 """What the API is asked: parameters and bodies, as the structs from which OpenAPI is described."""
 
-from typing import Annotated
+import datetime as dt
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -38,6 +39,32 @@ class RewardsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     network: Name | None = None
     limit: Annotated[int, Meta(ge=1, le=10_000)] = 1000
+
+
+class HistoryQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"since": "from", "until": "to"}):
+    """Which part of a point's past; without times the last day."""
+
+    stream: Id
+    point: Name | None = None  # without it: the stream's power
+    since: Time | None = None
+    until: Time | None = None
+    step: Literal["auto", "1m", "5m", "1h", "1d"] = "auto"
+
+
+class DaysQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"since": "from", "until": "to"}):
+    """Which days of a stream, of the site's time zone; without them the last week."""
+
+    stream: Id
+    since: dt.date | None = None
+    until: dt.date | None = None
+
+
+class VerdictsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which verdicts; `before` is the id to page on from."""
+
+    stream: Id | None = None
+    before: Id | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
 
 
 class BoardQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

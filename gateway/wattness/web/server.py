@@ -19,6 +19,7 @@ from .gate import LOGIN, LOGOUT, OPEN, Gate
 from .limiter import Limiter
 from .manage import Manage
 from .openapi import describe
+from .past import Past
 from .queries import Login
 from .routes import Route, endpoint, sentences
 from .sources import Sources
@@ -68,7 +69,7 @@ def make_app(sources: Sources) -> tuple[web.Application, Events]:
     """Return the application and its events; raises ConfigError when there is no token to log in with."""
     api, gate = Api(sources), open_gate(sources)
     events = Events(api, gate.admits)
-    routes = (*api.routes, *Manage(sources).routes)
+    routes = (*api.routes, *Past(sources).routes, *Manage(sources).routes)
     special = (
         (Route("POST", LOGIN, "Log in: sets a cookie.", None, gate.login, body=Login, status=204), gate.login),
         (Route("POST", LOGOUT, "Log out.", None, gate.logout, status=204), gate.logout),
