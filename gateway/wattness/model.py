@@ -18,6 +18,7 @@ class Board(msgspec.Struct, frozen=True):
     state: str = "active"
     reason: str = ""
     enrolled_unix_ms: int = 0
+    provenance: str = "board"  # board | gateway: what the gateway itself read and signed
 
 
 class Arrival(NamedTuple):

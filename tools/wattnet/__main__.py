@@ -28,6 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
         epoch_ms=options.epoch_s * 1000,
         grace_ms=options.grace_s * 1000,
         per_minute=options.per_minute,
+        boards_only=options.boards_only,
     )
     asyncio.run(serve(options.db, options.listen, settings, seed=options.seed, faults=options.faults))
     return 0
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     server.add_argument("--epoch-s", type=_between(1, 10**6), default=default.epoch_ms // 1000, help="civil time")
     server.add_argument("--grace-s", type=_between(0, 10**6), default=default.grace_ms // 1000, help="civil time")
     server.add_argument("--per-minute", type=_between(1, 10**7), default=default.per_minute, help="of one gateway")
+    server.add_argument("--boards-only", action="store_true", help="take nothing that a gateway read itself")
     server.add_argument("--seed", type=int, help="make the challenges repeatable; for tests, as it is no secret")
     server.add_argument("--faults", type=faults.parse, help="JSON of faults to suffer, for tests")
     server.add_argument("--log-level", default="warning", choices=("debug", "info", "warning", "error"))

@@ -107,6 +107,8 @@ def _check_streams(report: Report, gateway: bytes, shown: list[Shown]) -> None:
     known = {frame.prev_of(one.payload): one.record.body for one in shown if one.record.kind == frame.KIND_STREAMS}
     if any(body.gateway != gateway for body in known.values()):
         raise AuditError("wrong_gateway")
+    if any(body.about.get("provenance", "board") != report.provenance for body in known.values()):
+        raise AuditError("bad_provenance", "the frames say otherwise")
     for one in shown:
         if one.record.kind == frame.KIND_ROWS and one.record.body.streams_hash not in known:
             raise AuditError("missing_frames", "the streams record in force is not shown")

@@ -123,13 +123,16 @@ class Ledger:
         board_id = self._bound_board(gateway, report.board)
         self._check_slot(board_id, report)
         energy, length_ms = report.figures.energy, report.b - report.a
-        value = value_millipoints(report.role, energy, report.figures.covered_ms, length_ms, report.verdict)
+        value = value_millipoints(
+            report.role, energy, report.figures.covered_ms, length_ms, report.verdict, report.provenance
+        )
         self.db.execute(
             "INSERT INTO claim (digest, body, gateway_id, board_id, device, role, a, b, useful_mwh, value, verdict, "
-            "received_ms, epoch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "provenance, received_ms, epoch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *(hashlib.sha256(body).digest(), body, gateway.id, board_id, report.device, report.role),
-                *(report.a, report.b, useful_mwh(report.role, energy), value, report.verdict, now_ms, epoch),
+                *(report.a, report.b, useful_mwh(report.role, energy), value, report.verdict),
+                *(report.provenance, now_ms, epoch),
             ),
         )
         return self.db.last_insert_rowid()

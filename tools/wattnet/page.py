@@ -77,7 +77,7 @@ def _claim(row: dict[str, Any]) -> str:
         f"{_time(row['a'])}–{_time(row['b'])[-8:]}",
         f"<code>{row['board'].hex()[:16]}</code>",
         escape(row["device"][:8]),
-        escape(row["role"]),
+        escape(row["role"] + ("" if row["provenance"] == "board" else ", read by its gateway")),
         f"{row['useful_mwh'] / 1000:.3f}",
         f"{row['value'] / 1000:.3f}",
         escape(row["verdict"]),

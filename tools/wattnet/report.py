@@ -58,7 +58,7 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     root: Key
     verdict: Literal["accepted", "flagged", "quarantined"]
     reasons: Annotated[list[Word], Meta(max_length=16)]
-    provenance: Literal["board"]
+    provenance: Literal["board", "gateway"]  # who read the meter and signed the frames
     rated_w: Count | None = None
 
 

@@ -39,6 +39,8 @@ class Reports:
             return _receipt(claim)
         settings, clock = self.settings, self.settings.clock
         report, _ = read(value)
+        if settings.boards_only and report.provenance != "board":
+            raise RefusalError(422, "provenance", "this network takes only what a board has signed")
         now_ms = clock.now_ms()
         check_time(report, now_ms, settings.age_ms_max, settings.future_ms)
         with self.ledger.transaction():

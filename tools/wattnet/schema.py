@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS claim (
   id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, body BLOB NOT NULL,
   gateway_id INTEGER NOT NULL REFERENCES gateway, board_id INTEGER NOT NULL REFERENCES board,
   device TEXT NOT NULL, role TEXT NOT NULL, a INTEGER NOT NULL, b INTEGER NOT NULL,
-  useful_mwh INTEGER NOT NULL, value INTEGER NOT NULL, verdict TEXT NOT NULL,
+  useful_mwh INTEGER NOT NULL, value INTEGER NOT NULL, verdict TEXT NOT NULL, provenance TEXT NOT NULL,
   received_ms INTEGER NOT NULL, epoch INTEGER NOT NULL,
   status TEXT NOT NULL DEFAULT 'accepted' CHECK (status IN ('accepted', 'lost', 'paid')),
   reason TEXT NOT NULL DEFAULT '', resent INTEGER NOT NULL DEFAULT 0,
@@ -32,7 +32,8 @@ CREATE TABLE IF NOT EXISTS challenge (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS challenge_open ON challenge (deadline_ms) WHERE state = 'open';
 CREATE VIEW IF NOT EXISTS claimed AS SELECT
-  claim.id, digest, body, device, role, a, b, useful_mwh, value, verdict, status, claim.reason, epoch, resent,
+  claim.id, digest, body, device, role, a, b, useful_mwh, value, verdict, provenance, status, claim.reason,
+  epoch, resent,
   gateway_id, gateway.kid AS gateway_kid, gateway.key_hash AS gateway,
   board.board_key AS board, board.public_key AS board_public_key,
   challenge.id AS challenge, challenge.state AS challenge_state, challenge.reason AS challenge_reason,

@@ -17,6 +17,7 @@ class Settings(NamedTuple):
     future_ms: int = 120_000  # civil
     per_minute: int = 6_000  # requests of one gateway, real
     settle_every_s: float = 1.0  # real
+    boards_only: bool = False  # take nothing that a gateway read itself
 
     def epoch(self, civil_ms: int) -> int:
         """The epoch that a civil instant belongs to."""

@@ -1,8 +1,9 @@
 """What a claim is worth and what an epoch pays: pure functions, integers only.
 
-A claim's value in millipoints is `floor(Σ energy_mwh × weight × coverage_ppm × quality_ppm / 10^12)`: one division,
-rounded down once. A stream's payout in points is the sum of its values and what was carried in, divided by 1,000;
-the remainder of fewer than 1,000 millipoints is carried to the same stream's next payout, so nothing is lost or made.
+A claim's value in millipoints is `floor(Σ energy_mwh × weight × coverage_ppm × quality_ppm × provenance_ppm / 10^18)`:
+one division, rounded down once. A stream's payout in points is the sum of its values and what was carried in, divided
+by 1,000; the remainder of fewer than 1,000 millipoints is carried to the same stream's next payout, so nothing is lost
+or made.
 The price per Wh is fixed and no epoch has a budget: what one site earns does not depend on what others claim, and
 anyone who holds a report can tell its value without knowing the rest.
 """
@@ -27,6 +28,8 @@ WEIGHTS: dict[str, tuple[tuple[str, int], ...]] = {
     "load": (("energy_import", 2),),  # consumption: completes a site's balance
 }
 QUALITY_PPM = {"accepted": PPM, "flagged": PPM // 2}  # flagged: honest but with a doubt, half
+# What a gateway read itself has no witness between the meter and whoever claims: a quarter.
+PROVENANCE_PPM = {"board": PPM, "gateway": PPM // 4}
 
 
 class Stream(NamedTuple):
@@ -59,11 +62,13 @@ def useful_mwh(role: str, energy: Mapping[str, int]) -> int:
     return sum(energy.get(name, 0) for name, _ in WEIGHTS[role])
 
 
-def value_millipoints(role: str, energy: Mapping[str, int], covered_ms: int, length_ms: int, verdict: str) -> int:
+def value_millipoints(  # noqa: PLR0913, PLR0917 - what a value depends on
+    role: str, energy: Mapping[str, int], covered_ms: int, length_ms: int, verdict: str, provenance: str = "board"
+) -> int:
     """Return what a claim is worth."""
     weighted = sum(energy.get(name, 0) * weight for name, weight in WEIGHTS[role])
     coverage_ppm = covered_ms * PPM // length_ms
-    return weighted * coverage_ppm * QUALITY_PPM[verdict] // PPM**2
+    return weighted * coverage_ppm * QUALITY_PPM[verdict] * PROVENANCE_PPM[provenance] // PPM**3
 
 
 def payout(epoch: int, stream: Stream, values: list[tuple[int, int]], carried_in: int) -> Payout:

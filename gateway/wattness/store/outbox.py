@@ -24,7 +24,7 @@ RETURNING id
 """  # noqa: S608 — a running job is due again when its lease ends
 _JOBS = """
 SELECT job.id, network, key, attempt, body, board_key, device, interval.role, interval.profile, a, b, figures, evidence,
-       root, verdict, reasons, interval.rated_w
+       root, verdict, reasons, interval.rated_w, provenance
   FROM job JOIN interval ON interval.id = interval_id JOIN stream ON stream.id = stream_id
   JOIN board ON board.id = job.board_id WHERE job.id = ?
 """
@@ -139,6 +139,7 @@ def _job(  # noqa: PLR0913, PLR0917 — a row
     verdict: str,
     reasons: str,
     rated_w: int | None,
+    provenance: str,
 ) -> Job:
     report = Report(
         board_key=board_key,
@@ -153,5 +154,6 @@ def _job(  # noqa: PLR0913, PLR0917 — a row
         verdict=verdict,
         reasons=msgspec.json.decode(reasons),
         rated_w=rated_w,
+        provenance=provenance,
     )
     return Job(job_id, network, key, report, attempt, body)

@@ -42,12 +42,12 @@ SELECT interval.id, stream_id, lower(hex(board_key)), device, interval.role, int
 _BOARDS = """
 SELECT board.id, name, lower(hex(kid)), lower(hex(board_key)), state, reason, enrolled_ms,
        (SELECT max(received_ms) FROM log WHERE board_id = board.id),
-       (SELECT max(log) FROM log WHERE board_id = board.id)
+       (SELECT max(log) FROM log WHERE board_id = board.id), provenance
   FROM board WHERE state <> 'removed' ORDER BY board.id
 """
 _STREAMS = """
 SELECT stream.id, board_id, name, lower(hex(board_key)), device, role, profile, unit, rated_w, points, first_ms,
-       stream.last_ms, open_ms
+       stream.last_ms, open_ms, provenance
   FROM stream JOIN board ON board.id = board_id WHERE state <> 'removed' ORDER BY board_id, stream.id
 """
 _HOLES = """
@@ -75,9 +75,9 @@ class Reader:
     def boards(self) -> list[BoardView]:
         """All boards that are not removed, with their newest log and health."""
         found = []
-        for *row, last_ms, log in self._rows(_BOARDS):
+        for *row, last_ms, log, provenance in self._rows(_BOARDS):
             view = None if log is None else self._log(row[0], log)
-            found.append(BoardView(*(*row, last_ms, view, self._health(row[0]))))
+            found.append(BoardView(*(*row, last_ms, view, self._health(row[0]), provenance)))
         return found
 
     def streams(self) -> list[StreamView]:

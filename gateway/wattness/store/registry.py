@@ -18,7 +18,7 @@ from wattness.verify import load_key
 from .schema import ask, connect
 
 KID_SIZE = 8
-_COLUMNS = "id, name, public_key, kid, board_key, link_key, password, state, reason, enrolled_ms"
+_COLUMNS = "id, name, public_key, kid, board_key, link_key, password, state, reason, enrolled_ms, provenance"
 
 
 class BoardRegistry:
@@ -48,8 +48,11 @@ class BoardRegistry:
             raise ConfigError(f"No board is called {which!r}; see `wattness board list`.")
         return rows[0]
 
-    def enrol(self, public_key: bytes, name: str) -> Board:
-        """Make a board known with a new link key and password; the same board again keeps both. Raises ConfigError."""
+    def enrol(self, public_key: bytes, name: str, provenance: str = "board") -> Board:
+        """Make a board known with a new link key and password; the same board again keeps both. Raises ConfigError.
+
+        Its provenance is what it first was, for ever: what a gateway read is never turned into what a board saw.
+        """
         load_key(public_key)
         if not name or not name.isprintable():
             raise ConfigError("A board needs a printable name.")
@@ -59,8 +62,8 @@ class BoardRegistry:
             if taken and taken[0][0] != board_key:
                 raise ConfigError(f"Another board is already called {name!r}; choose another name.")
             self._ask(
-                "INSERT INTO board (name, public_key, kid, board_key, link_key, password, enrolled_ms)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (public_key) DO UPDATE SET name = excluded.name,"
+                "INSERT INTO board (name, public_key, kid, board_key, link_key, password, enrolled_ms, provenance)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (public_key) DO UPDATE SET name = excluded.name,"
                 " state = CASE state WHEN 'removed' THEN 'active' ELSE state END",
                 name,
                 public_key,
@@ -69,6 +72,7 @@ class BoardRegistry:
                 secrets.token_bytes(32),
                 secrets.token_urlsafe(24),
                 self._clock.now_ms(),
+                provenance,
             )
         return self.get(public_key.hex())
 

@@ -9,7 +9,7 @@ import apsw
 
 from wattness.errors import StoreError
 
-VERSION = 1
+VERSION = 2
 BUSY_MS = 5000
 
 TABLES = """
@@ -24,7 +24,8 @@ CREATE TABLE board (
   state TEXT NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'quarantined', 'removed')),
   reason TEXT NOT NULL DEFAULT '',
   enrolled_ms INTEGER NOT NULL,
-  command INTEGER NOT NULL DEFAULT 0  -- the counter of the last command
+  command INTEGER NOT NULL DEFAULT 0,  -- the counter of the last command
+  provenance TEXT NOT NULL DEFAULT 'board' CHECK (provenance IN ('board', 'gateway'))  -- who saw what it signs
 ) STRICT;
 CREATE UNIQUE INDEX board_name ON board (name) WHERE state <> 'removed';
 
@@ -200,6 +201,13 @@ CREATE TABLE counter (
 ) STRICT, WITHOUT ROWID;
 """
 
+MIGRATIONS = {  # from that version to the next
+    1: (
+        "ALTER TABLE board ADD COLUMN provenance TEXT NOT NULL DEFAULT 'board'"
+        " CHECK (provenance IN ('board', 'gateway'))"
+    ),
+}
+
 
 def connect(path: Path) -> apsw.Connection:
     """Open or create the database for writing: what is committed is on the disk. Raises StoreError."""
@@ -263,4 +271,6 @@ def _migrate(connection: apsw.Connection, path: Path) -> None:
             raise StoreError(f"{path} was written by a newer version of Wattness; install that one.")
         if found == 0:
             connection.execute(TABLES)
-            connection.pragma("user_version", VERSION)
+        for version in range(found or VERSION, VERSION):
+            connection.execute(MIGRATIONS[version])
+        connection.pragma("user_version", VERSION)

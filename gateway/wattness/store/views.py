@@ -28,6 +28,7 @@ class BoardView(msgspec.Struct, frozen=True):
     last_unix_ms: int | None  # when its newest frame came in
     log: LogView | None  # its newest log
     health: dict[str, Any] | None  # its newest health record
+    provenance: str = "board"  # board | gateway: who read the meters and signed
 
 
 class PointView(msgspec.Struct, frozen=True):
@@ -54,6 +55,7 @@ class StreamView(msgspec.Struct, frozen=True):
     first_unix_ms: int | None
     last_unix_ms: int | None  # its last row
     open_unix_ms: int | None  # everything before is in final intervals
+    provenance: str = "board"  # of its board
 
 
 class JobView(msgspec.Struct, frozen=True):
