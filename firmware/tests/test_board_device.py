@@ -62,7 +62,7 @@ def sunspec(power: int = 1234, scale: int = -1, model: int = 103) -> dict[int, i
 
 @pytest.fixture(autouse=True)
 def profiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalog, "PROFILES", f"{PROFILES}/")
+    monkeypatch.setattr(catalog, "PLACES", (f"{PROFILES}/",))
 
 
 async def test_a_sunspec_device_is_found_and_named():

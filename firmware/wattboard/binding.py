@@ -53,15 +53,18 @@ async def _walk(device):
 
 async def _choose(device, models, known, settings, path):
     """Take the model that suits the role, and the serial number from the common model before it."""
-    model = sunspec.choose(models, settings["role"])
-    if model is None:
+    walk = known[settings["profile"]][0].walk if settings["profile"] in known else ()
+    names = sunspec.profiles_for(settings["role"], walk)
+    found = sunspec.match(models, [(name, known[name][0].models) for name in names])
+    if found is None:
         raise ConfigError("%s.profile: the device has no SunSpec model for a %s" % (path, settings["role"]))
+    name, model = found
     common = sunspec.common_of(models, model)
     serial = None
     if common is not None:
         loaded, _ = known[sunspec.PROFILES[common.id]]
         serial = await read_serial(device, profile.bind(loaded, common.base, common.length))
-    return _bind(known[sunspec.PROFILES[model.id]], model.base, model.length, settings, path), serial
+    return _bind(known[name], model.base, model.length, settings, path), serial
 
 
 def _bind(known, base, length, settings, path):

@@ -6,30 +6,41 @@ from wattboard.errors import ConfigError
 from wattwire import profile, reading, sunspec
 from wattwire.errors import WireError
 
-PROFILES = "/profiles/"
+PLACES = ("/profiles/", "/rom/profiles/")  # an owner's own profile goes before the image's
 HASH_SIZE = 16
 SUNSPEC = "sunspec"
 
 
 def read(settings, path):
     """Return {id: (Profile of the wanted points alone, hash)} for a stream of the configuration; raises ConfigError."""
-    names = [settings["profile"]]
-    if names[0] == SUNSPEC:
-        names = [sunspec.PROFILES[sunspec.COMMON]]
-        names.extend(sunspec.ROLES.get(settings["role"], ()))
-    return {name: _read(name, settings.get("points"), path) for name in names}
+    name = settings["profile"]
+    known = {} if name == SUNSPEC else {name: _read(name, settings, path)}
+    walk = known[name][0].walk if known else ()
+    if walk or not known:
+        for name in (sunspec.PROFILES[sunspec.COMMON], *sunspec.profiles_for(settings["role"], walk)):
+            known[name] = _read(name, settings, path)
+    return known
 
 
-def _read(name, wanted, path):
-    try:
-        with open(PROFILES + name + ".json", "rb") as file:
-            text = file.read()
-    except OSError:
+def _read(name, settings, path):
+    text = _text(name)
+    if text is None:
         raise ConfigError("%s.profile: there is no profile %s" % (path, name))
     try:
-        return _only(profile.load(text), wanted), hashlib.sha256(text).digest()[:HASH_SIZE]
+        loaded = profile.load(text, settings["role"])
+        return _only(loaded, settings.get("points")), hashlib.sha256(text).digest()[:HASH_SIZE]
     except WireError as error:
         raise ConfigError("%s.profile: %s: %s" % (path, name, error))
+
+
+def _text(name):
+    for place in PLACES:
+        try:
+            with open(place + name + ".json", "rb") as file:
+                return file.read()
+        except OSError:
+            pass  # the next place may have it
+    return None
 
 
 def _only(loaded, wanted):
@@ -38,10 +49,10 @@ def _only(loaded, wanted):
         loaded.id,
         "",
         loaded.positive,
-        loaded.max_registers,
+        loaded.manner,
         loaded.models,
         loaded.default,
         tuple([point for point in loaded.points if point.block or point.name in wanted]),
         loaded.identity,
-        loaded.repeat,
+        *loaded[8:],
     )

@@ -41,7 +41,8 @@ class Device:
     @property
     def walks(self):
         """Tell whether the device must be asked for its map."""
-        return self._settings["profile"] == SUNSPEC
+        name = self._settings["profile"]
+        return name == SUNSPEC or bool(self._known[name][0].walk)
 
     def stream(self):
         """Return the Stream of the streams record."""

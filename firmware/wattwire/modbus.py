@@ -96,14 +96,16 @@ def parse_request(data: bytes) -> Request:
 class ResponseReader:
     """Feed it what the UART gave after `request` was sent; it returns the register bytes once they are whole."""
 
-    def __init__(self, request: bytes) -> None:
+    def __init__(self, request: bytes, width: int = 2) -> None:
+        """`width` is the bytes of each register: 2, or 4 with the few devices that do not keep to the standard."""
         self.request = parse_request(request)
-        self.missing = 5 + 2 * self.request.count  # bytes still to come, as far as known: how long to wait
+        self._data_size = width * self.request.count
+        self.missing = 5 + self._data_size  # bytes still to come, as far as known: how long to wait
         self._buffer = bytearray()
         self._over = False
 
     def feed(self, data: bytes) -> bytes | None:
-        """Return the registers' bytes (big-endian, 2 per register), or None while the answer is not whole.
+        """Return the registers' bytes (big-endian), or None while the answer is not whole.
 
         Raises WireError (wrong_unit, wrong_function, wrong_length, bad_crc), or ModbusError if the device refused.
         What follows a whole, good answer is not looked at. After a value or an error the reader is spent.
@@ -134,9 +136,9 @@ class ResponseReader:
                 return 5
             if buffer[1] != request.fc:
                 raise WireError("wrong_function", "asked %d, heard %d" % (request.fc, buffer[1]))
-        if len(buffer) > 2 and buffer[2] != 2 * request.count:
-            raise WireError("wrong_length", "asked %d bytes, heard %d" % (2 * request.count, buffer[2]))
-        return 5 + 2 * request.count
+        if len(buffer) > 2 and buffer[2] != self._data_size:
+            raise WireError("wrong_length", "asked %d bytes, heard %d" % (self._data_size, buffer[2]))
+        return 5 + self._data_size
 
     def _finish(self, size: int) -> bytes:
         frame = bytes(self._buffer[:size])

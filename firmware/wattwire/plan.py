@@ -1,29 +1,143 @@
-"""Which reads fetch the wanted points: spans coalesced, holes bridged, a scale factor never apart from its value."""
+"""Which reads fetch the wanted points: spans coalesced by cost, limits and forbidden crossings kept, points by rate.
+
+A request costs as much time as so many registers (`modbus.hole_registers`, from the device's measured turnaround), so
+a hole is read along where that is cheaper than a second request. A scale factor is never apart from its value.
+"""
 
 from collections import namedtuple
 
+from .modbus import ILLEGAL_DATA_ADDRESS, ModbusError
+
 HOLE_REGISTERS = 22  # devices.md: what a 25 ms turnaround is worth at 9600 baud; see modbus.hole_registers
+RATES_MS = {"fast": 0, "slow": 10000, "once": 3600000}  # how old a value of each class may grow; 0: read at every poll
+SLOW_UNITS = ("Wh", "%", "Cel", "km")
+TRIES = 3  # of a read that fails otherwise than by Illegal Data Address, while its refusal is looked into
 
 Read = namedtuple("Read", ["fc", "address", "count"])
+# What a device refused: (fc, address) that no read may begin before and go on into, and spans that it does not have.
+Learned = namedtuple("Learned", ["barriers", "absent"])
+NOTHING = Learned((), ())
 
 
-def coalesce(spans: list, max_registers: int, hole: int = HOLE_REGISTERS) -> list[Read]:
-    """Return the Reads that hold every (fc, first, end) of `spans` whole, in ascending order.
+def rate(unit: str, name: str) -> str:
+    """Return the class of a point whose profile names none: power is fast, energies slow, a rating is read once."""
+    if name.startswith("rated_"):
+        return "once"
+    return "slow" if unit in SLOW_UNITS else "fast"
 
-    Holes of up to `hole` registers are read along; no read is longer than `max_registers`. A span that alone is
-    longer than that stays unread: its point has no value.
+
+def due(ages_ms: dict, period_ms: int) -> list[str]:
+    """Return the classes to read now, given the age of each one's values (None: never read)."""
+    found = []
+    for name, most_ms in RATES_MS.items():
+        age_ms = ages_ms.get(name)
+        # Half a period early rather than half a period late.
+        if age_ms is None or 2 * age_ms + period_ms >= 2 * most_ms:
+            found.append(name)
+    return found
+
+
+def coalesce(
+    spans: list,
+    max_registers: int,
+    hole: int = HOLE_REGISTERS,
+    barriers: tuple = (),
+    learned: Learned = NOTHING,
+) -> list[Read]:
+    """Return the cheapest Reads that hold every (fc, first, end) of `spans` whole, in ascending order.
+
+    A read costs `hole` registers and its own; it has at most `max_registers` and goes over none of `barriers`. A span
+    that alone is longer than that, or that the device does not have, stays unread: its point has no value.
     """
+    wanted = _apart([span for span in spans if span[2] - span[1] <= max_registers and span not in learned.absent])
+    best = [0] * (len(wanted) + 1)  # the cost of what begins with span number …
+    ends = [0] * len(wanted)
+    for index in range(len(wanted) - 1, -1, -1):
+        fc, first, _ = wanted[index]
+        best[index] = None
+        for last in range(index, len(wanted)):
+            end = wanted[last][2]
+            if wanted[last][0] != fc or end - first > max_registers:
+                break
+            if last > index and _crosses(fc, first, end, barriers, learned):
+                break
+            cost = end - first + hole + best[last + 1]
+            if best[index] is None or cost <= best[index]:
+                best[index], ends[index] = cost, last
     reads = []
-    fc = first = end = None
-    for span in sorted(spans):
-        if span[2] - span[1] > max_registers:
-            continue
-        if span[0] == fc and span[1] - end <= hole and max(end, span[2]) - first <= max_registers:
-            end = max(end, span[2])
-            continue
-        if fc is not None:
-            reads.append(Read(fc, first, end - first))
-        fc, first, end = span
-    if fc is not None:
-        reads.append(Read(fc, first, end - first))
+    index = 0
+    while index < len(wanted):
+        fc, first, _ = wanted[index]
+        reads.append(Read(fc, first, wanted[ends[index]][2] - first))
+        index = ends[index] + 1
     return reads
+
+
+def _apart(spans: list) -> list:
+    """Return the spans in ascending order without those that lie in another one."""
+    found = []
+    for span in sorted(spans, key=lambda span: (span[0], span[1], -span[2])):
+        if not found or found[-1][0] != span[0] or span[2] > found[-1][2]:
+            found.append(span)
+    return found
+
+
+def _crosses(fc: int, first: int, end: int, barriers: tuple, learned: Learned) -> bool:
+    if any(first < barrier < end for barrier in barriers):
+        return True
+    return any(other == fc and first < barrier < end for other, barrier in learned.barriers)
+
+
+class Bisect:
+    """Finds what a device minds in a read that it refused with Illegal Data Address.
+
+    Read what `next` says, then call `take` or `fail` with the error, until `next` is None; then `learned` has what is
+    new. It needs at most two reads a span. Nothing is learned from a read that fails otherwise.
+    """
+
+    def __init__(self, read: Read, spans: list) -> None:
+        end = read.address + read.count
+        self._barriers = []
+        self._absent = []
+        self._open = []  # (spans read together, [how many halves of the pair were good, the second one's first span])
+        self._tries = 0
+        self._refused([span for span in _apart(spans) if span[0] == read.fc and read.address <= span[1] < end])
+
+    def next(self) -> Read | None:
+        """Return the Read to make now, or None when all is known."""
+        if not self._open:
+            return None
+        spans = self._open[-1][0]
+        return Read(spans[0][0], spans[0][1], spans[-1][2] - spans[0][1])
+
+    def take(self) -> None:
+        """Go on: the device gave these registers."""
+        self._tries = 0
+        _, pair = self._open.pop()
+        pair[0] += 1
+        if pair[0] == 2:
+            self._barriers.append((pair[1][0], pair[1][1]))
+
+    def fail(self, error: Exception) -> None:
+        """Go on: the device refused (ModbusError), or there was no good answer."""
+        self._tries += 1
+        illegal = isinstance(error, ModbusError) and error.code == ILLEGAL_DATA_ADDRESS
+        if not illegal and self._tries < TRIES:
+            return
+        self._tries = 0
+        spans, _ = self._open.pop()
+        if illegal:
+            self._refused(spans)
+
+    def learned(self, known: Learned = NOTHING) -> Learned:
+        """Return `known` and what was found."""
+        return Learned(known.barriers + tuple(self._barriers), known.absent + tuple(self._absent))
+
+    def _refused(self, spans: list) -> None:
+        if len(spans) < 2:
+            self._absent.extend(spans)
+            return
+        half = len(spans) // 2
+        pair = [0, spans[half]]
+        self._open.append((spans[half:], pair))
+        self._open.append((spans[:half], pair))

@@ -43,15 +43,34 @@ TOP = {
     "positive": (str, True, 6, 6),
     "table": (str, True, 5, 7),
     "word_order": (str, False, 3, 6),
+    "markers": (str, False, 7, 7),
     "max_registers": (int, False, 1, 125),
+    "register_bytes": (int, False, 2, 4),
+    "barriers": (list, False, 1, 32),
     "models": (list, False, 1, 16),
+    "walk": (list, False, 1, 6),
     "default": (list, True, 0, 32),
     "repeat": (dict, False, 3, 4),
     "bus": (dict, False, 0, 8),
+    "pace": (dict, False, 1, 8),
     "notes": (list, False, 0, 32),
     "source": (str, False, 1, 400),
     "identity": (list, False, 1, 8),
     "points": (list, True, 0, POINTS_MAX),
+    "roles": (list, False, 1, 6),
+}
+ROLE = {
+    "role": (str, True, 2, 8),
+    "positive": (str, False, 6, 6),
+    "default": (list, True, 1, 32),
+    "points": (list, False, 0, POINTS_MAX),
+}
+WALK = {"role": (str, True, 2, 8), "profiles": (list, True, 1, 8)}
+PACE = {
+    "gap_ms": (int, False, 1, 10000),
+    "unit_change_ms": (int, False, 1, 10000),
+    "timeout_ms": (int, False, 10, 30000),
+    "connect_ms": (int, False, 1, 30000),
 }
 POINT = {
     "name": (str, True, 1, 32),
@@ -68,9 +87,17 @@ POINT = {
     "modulus": (int, False, 16, (1 << 63) - 1),
     "block": (bool, False, 0, 1),
     "magnitude": (bool, False, 0, 1),
+    "rate": (str, False, 4, 4),
+    "high": (int, False, 0, 65535),
+    "plus": (list, False, 1, 4),
+    "minus": (list, False, 1, 4),
+    "sign": (dict, False, 2, 2),
+    "offset": (int, False, -1000000, 1000000),
+    "absolute": (bool, False, 0, 1),
     "unsettled": (str, False, 1, 400),
     "source": (str, False, 1, 400),
 }
+SIGN = {"address": (int, True, 0, 65535), "bit": (int, True, 0, 31)}
 TEXT = {
     "name": (str, True, 1, 32),
     "table": (str, False, 5, 7),
@@ -87,8 +114,13 @@ CHOICES = {
     "positive": ("import", "export"),
     "table": ("holding", "input"),
     "word_order": ("big", "little"),
+    "markers": ("sunspec",),
+    "register_bytes": (2, 4),
+    "role": ("pv", "grid", "load", "battery", "charger", "vehicle"),
+    "rate": ("fast", "slow", "once"),
     "type": tuple(COUNTS),
 }
+QUIRKS = ("high", "plus", "minus", "sign", "offset", "absolute")
 _WORD = "abcdefghijklmnopqrstuvwxyz0123456789_"
 
 
@@ -103,20 +135,52 @@ def parse(text: str | bytes) -> dict:
     _object(form, TOP, "$")
     _word(form["id"], "$.id")
     _numbers(form, "models", 1, 65534, "$")
-    if "repeat" in form:
-        _object(form["repeat"], REPEAT, "$.repeat")
+    _numbers(form, "barriers", 1, 65535, "$")
+    for key, keys in (("repeat", REPEAT), ("pace", PACE)):
+        if key in form:
+            _object(form[key], keys, "$." + key)
+    if form.get("register_bytes") == 4 and form.get("max_registers", 63) > 62:
+        raise WireError("bad_range", "$.max_registers: must be 1 to 62 where a register has 4 bytes")
     for index, item in enumerate(form.get("identity", ())):
         path = "$.identity[%d]" % index
         _object(item, TEXT, path)
         _word(item["name"], path + ".name")
-    _points(form)
+    common = _points(form["points"], form, "$")
+    _default(form, common, form["points"], "$")
+    _sections(form, common)
     return form
 
 
-def _points(form: dict) -> None:
+def _sections(form: dict, common: set) -> None:
+    """Check what is said for each role: its points, and its profiles where models are walked."""
+    for key, keys in (("roles", ROLE), ("walk", WALK)):
+        seen = []
+        for index, item in enumerate(form.get(key, ())):
+            path = "$.%s[%d]" % (key, index)
+            _object(item, keys, path)
+            if item["role"] in seen:
+                raise WireError("duplicate_key", path + ".role: is there twice")
+            seen.append(item["role"])
+            for each in item.get("profiles", ()):
+                _word(each, path + ".profiles")
+            if key == "roles":
+                own = item.get("points", [])
+                names = common | _points(own, form, path)
+                _default(item, names, form["points"] + own, path)
+
+
+def _default(section: dict, names: set, items: list, path: str) -> None:
+    blocks = {item["name"] for item in items if item.get("block")}
+    for index, name in enumerate(section["default"]):
+        if type(name) is not str or (name not in names - blocks and base_name(name) not in blocks):
+            raise WireError("unknown_key", "%s.default[%d]: no point of that name" % (path, index))
+
+
+def _points(items: list, form: dict, above: str) -> set:
+    """Check a list of points; return their names."""
     names = set()
-    for index, item in enumerate(form["points"]):
-        path = "$.points[%d]" % index
+    for index, item in enumerate(items):
+        path = "%s.points[%d]" % (above, index)
         _object(item, POINT, path)
         _numbers(item, "invalid", 0, (1 << 64) - 1, path)
         _check_point(item, form, path)
@@ -127,22 +191,39 @@ def _points(form: dict) -> None:
             if name in names:
                 raise WireError("duplicate_key", "%s: the name %s is used twice" % (path, name))
             names.add(name)
-    blocks = {item["name"] for item in form["points"] if item.get("block")}
-    for index, name in enumerate(form["default"]):
-        if type(name) is not str or (name not in names - blocks and base_name(name) not in blocks):
-            raise WireError("unknown_key", "$.default[%d]: no point of that name" % index)
+    return names
 
 
 def _check_point(item: dict, form: dict, path: str) -> None:
     kind = item["type"]
-    if item["address"] + COUNTS[kind] > 65536:
+    bytes_each = form.get("register_bytes", 2)
+    if bytes_each == 4 and COUNTS[kind] != 2:
+        raise WireError("bad_form", path + ".type: a register of 4 bytes holds a type of 32 bits")
+    if item["address"] + 2 * COUNTS[kind] // bytes_each > 65536:
         raise WireError("bad_range", path + ".address: beyond register 65535")
-    if "sf" in item and ("models" not in form or kind == "float32"):
+    sunspec = "models" in form or "markers" in form
+    if "sf" in item and (not sunspec or kind == "float32"):
         raise WireError("bad_form", path + ".sf: only integers of a SunSpec model have one")
     if "scale" in item and kind != "float32":
         raise WireError("bad_form", path + ".scale: only a float32 has one; an integer's factor is its exponent")
     if item.get("block") and "repeat" not in form:
         raise WireError("bad_form", path + ".block: the profile has no repeat")
+    for quirk in QUIRKS:
+        if quirk in item and item.get("block"):
+            raise WireError("bad_form", "%s.%s: not in a block" % (path, quirk))
+    _check_places(item, bytes_each, path)
+
+
+def _check_places(item: dict, bytes_each: int, path: str) -> None:
+    """Check the other registers that a point's value is made of."""
+    for key in ("plus", "minus"):
+        _numbers(item, key, 0, 65536 - 2 * COUNTS[item["type"]] // bytes_each, path)
+    if "sign" in item:
+        _object(item["sign"], SIGN, path + ".sign")
+        if item["sign"]["bit"] >= 8 * bytes_each:
+            raise WireError("bad_range", path + ".sign.bit: the register has no such bit")
+    if "high" in item and (item["type"] not in ("u32", "s32") or bytes_each == 4 or "plus" in item or "minus" in item):
+        raise WireError("bad_form", path + ".high: only a u32 or s32 has its high word apart, and has it alone")
 
 
 def _check_name(name: str, item: dict, path: str) -> None:

@@ -8,6 +8,7 @@ from .errors import WireError
 # `exponent` is that of the integer column (a scale factor adds to it); `scale` is the power of ten from a float's
 # unit in the register to the unit on the wire; `invalid` are bit patterns that mean no value. `block` is the number of
 # the block that a bound point is in, or 0; `count` is the place of the register that says how many blocks there are.
+# `rate` is the class in which it is read, `unsettled` whether its meaning is open; `quirk` is a Quirk or None.
 Point = namedtuple(
     "Point",
     [
@@ -25,10 +26,20 @@ Point = namedtuple(
         "block",
         "magnitude",
         "count",
+        "rate",
+        "unsettled",
+        "quirk",
     ],
 )
+# What few points have: the registers of four bytes each; the place of a high word that stands apart; places of values
+# to add or to take away; the (place, bit) that says minus; what is added to the integer; whether its sign is noise.
+Quirk = namedtuple("Quirk", ["width", "high", "plus", "minus", "sign", "offset", "absolute"])
+# How the device wants to be asked: the most registers at once, the bytes of each, the registers that no read may begin
+# before and go on into, and the pauses and patience it needs in ms.
+Manner = namedtuple("Manner", ["max_registers", "width", "barriers", "gap_ms", "unit_change_ms", "timeout_ms"])
 Profile = namedtuple(
-    "Profile", ["id", "title", "positive", "max_registers", "models", "default", "points", "identity", "repeat"]
+    "Profile",
+    ["id", "title", "positive", "manner", "models", "default", "points", "identity", "repeat", "roles", "walk"],
 )
 
 POSITIVE = {  # which way a role's positive power flows
@@ -41,67 +52,105 @@ POSITIVE = {  # which way a role's positive power flows
 }
 
 
+def size(point: Point) -> int:
+    """Return how many registers of the device hold the point's value, or its low word if the high one stands apart."""
+    if point.quirk is None:
+        return register.COUNTS[point.type]
+    return 1 if point.quirk.high is not None else 2 * register.COUNTS[point.type] // point.quirk.width
+
+
+def parts(point: Point) -> list[tuple[int, int]]:
+    """Return (address, count) of all that the point's value needs: itself, its scale factor, and what a quirk adds."""
+    wide = size(point)
+    found = [(point.address, wide), (point.sf, 1), (point.count, 1)]
+    if point.quirk is not None:
+        found.append((point.quirk.high, 1))
+        found.append((point.quirk.sign and point.quirk.sign[0], 1))
+        found.extend([(address, wide) for address in point.quirk.plus + point.quirk.minus])
+    return [part for part in found if part[0] is not None]
+
+
 def span(point: Point) -> tuple[int, int, int]:
-    """Return (fc, first, end) of the registers that one read must hold: value, scale factor and count of blocks."""
-    first, end = point.address, point.address + register.COUNTS[point.type]
-    for other in (point.sf, point.count):
-        if other is not None:
-            first, end = min(first, other), max(end, other + 1)
-    return (point.fc, first, end)
+    """Return (fc, first, end) of the registers that one read must hold."""
+    needed = parts(point)
+    return (point.fc, min([part[0] for part in needed]), max([part[0] + part[1] for part in needed]))
 
 
 def decode(profile: Profile, names: list | tuple, answers: list) -> dict[str, tuple[int, int] | None]:
     """Return {name: (integer, exponent) | None} for `names`; `answers` are (Read, register bytes | None) pairs.
 
-    A value, its scale factor and the count of its blocks must come from the same answer; of several answers the last
+    A value, its scale factor and whatever else it needs must come from the same answer; of several answers the last
     one counts. What was not read, or says that it has no value, is None and never 0.
     """
     values = dict.fromkeys(names)
+    width = profile.manner.width
     for point in profile.points:
         if point.name not in values:
             continue
         fc, first, end = span(point)
-        data = held(answers, fc, first, end)
+        data = held(answers, fc, first, end, width)
         if data is not None:
-            values[point.name] = _decode(point, data, first)
+            values[point.name] = convert(point, data, first)
     return values
 
 
-def held(answers: list, fc: int, first: int, end: int) -> bytes | None:
+def held(answers: list, fc: int, first: int, end: int, width: int = 2) -> bytes | None:
     """Return the bytes of the registers first…end−1 from the last answer that holds them all, or None."""
     found = None
     for read, data in answers:
         if data is None or read.fc != fc or read.address > first or end > read.address + read.count:
             continue
-        data = data[2 * (first - read.address) : 2 * (end - read.address)]
-        found = data if len(data) == 2 * (end - first) else None
+        data = data[width * (first - read.address) : width * (end - read.address)]
+        found = data if len(data) == width * (end - first) else None
     return found
 
 
-def _decode(point: Point, data: bytes, first: int) -> tuple[int, int] | None:
-    at = 2 * (point.address - first)
-    value = data[at : at + 2 * register.COUNTS[point.type]]
-    others = []
-    for address in (point.sf, point.count):
-        others.append(None if address is None else data[2 * (address - first) : 2 * (address - first) + 2])
-    return convert(point, value, *others)
-
-
-def convert(point: Point, data: bytes, sf: bytes | None = None, count: bytes | None = None) -> tuple[int, int] | None:
-    """Return (integer, exponent) of `point` from the bytes of its registers, its scale factor and count, or None."""
-    if point.count is not None and register.bits(count, "big") < point.block:
+def convert(point: Point, data: bytes, first: int | None = None) -> tuple[int, int] | None:
+    """Return (integer, exponent) of `point`, or None; `data` holds its `span`, from `first` (its address) on."""
+    if first is None:
+        first = point.address
+    if point.count is not None and _bits(data, point.count - first, 1, 2) < point.block:
         return None  # beyond the device's blocks; a count that is not implemented, 65535, allows all
     exponent = point.exponent
     if point.sf is not None:
-        factor = register.scale_factor(register.bits(sf, "big"))
+        factor = register.scale_factor(_bits(data, point.sf - first, 1, 2))
         if factor is None:
             return None
         exponent += factor
-    raw = register.bits(data, point.order)
-    if raw in point.invalid:
-        return None
-    value = register.integer(point.type, raw, point.scale - point.exponent)
+    if point.quirk is None:
+        value = _integer(point, register.bits(data[2 * (point.address - first) :][: 2 * size(point)], point.order))
+    else:
+        value = _with_quirk(point, data, first)
     return None if value is None else (value, exponent)
+
+
+def _integer(point: Point, raw: int) -> int | None:
+    return None if raw in point.invalid else register.integer(point.type, raw, point.scale - point.exponent)
+
+
+def _bits(data: bytes, at: int, count: int, width: int, order: str = "big") -> int:
+    return register.bits(data[width * at : width * (at + count)], order)
+
+
+def _with_quirk(point: Point, data: bytes, first: int) -> int | None:
+    quirk = point.quirk
+    wide = size(point)
+    total = 0
+    for factor, places in ((1, (point.address,)), (1, quirk.plus), (-1, quirk.minus)):
+        for place in places:
+            raw = _bits(data, place - first, wide, quirk.width, point.order)
+            if quirk.high is not None:
+                raw |= _bits(data, quirk.high - first, 1, quirk.width) << 16
+            value = _integer(point, raw)
+            if value is None:
+                return None
+            total += factor * value
+    if quirk.sign is not None and _bits(data, quirk.sign[0] - first, 1, quirk.width) >> quirk.sign[1] & 1:
+        total = -total
+    total += quirk.offset
+    if quirk.absolute and total < 0:
+        total = -total
+    return total if -register.LIMIT < total < register.LIMIT else None
 
 
 def orient(values: dict, profile: Profile, role: str) -> dict:

@@ -16,7 +16,7 @@ SUNSPEC_INVALID = {
     "float32": 0x7FC00000,
 }
 SCALE_FACTOR_MAX = 10
-_LIMIT = 1 << 63  # |value| on the wire stays below
+LIMIT = 1 << 63  # |value| on the wire stays below
 _SIGN_BITS = {"s16": 16, "s32": 32}
 
 
@@ -39,7 +39,7 @@ def integer(kind: str, raw: int, shift: int = 0) -> int | None:
     width = _SIGN_BITS.get(kind)
     if width and raw >> (width - 1):
         raw -= 1 << width
-    return raw if raw < _LIMIT else None
+    return raw if raw < LIMIT else None
 
 
 def float_integer(raw: int, shift: int) -> int | None:
@@ -70,7 +70,7 @@ def _divide(numerator: int, denominator: int) -> int:
 
 
 def _signed(raw: int, magnitude: int) -> int | None:
-    if magnitude >= _LIMIT:
+    if magnitude >= LIMIT:
         return None
     return -magnitude if raw >> 31 else magnitude
 

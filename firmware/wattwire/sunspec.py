@@ -119,13 +119,29 @@ class Walker:
         self._over = not self._bases
 
 
+def profiles_for(role: str, walk: tuple = ()) -> tuple[str, ...]:
+    """Return the names of the profiles that suit `role`, the best first; a profile's own `walk` goes before ours."""
+    return dict(walk).get(role, ROLES.get(role, ()))
+
+
+def models_of(name: str) -> list[int]:
+    """Return the ids of the models that one of `PROFILES` reads."""
+    return [model for model, profile in PROFILES.items() if profile == name]
+
+
+def match(models: list[Model], offers: list) -> tuple[str, Model] | None:
+    """Return the first (name, Model) of `offers`, (a profile's name, the ids of its models) each, or None."""
+    for name, ids in offers:
+        for model in models:
+            if model.id in ids:
+                return name, model
+    return None
+
+
 def choose(models: list[Model], role: str) -> Model | None:
     """Return the Model whose profile suits `role` best, or None."""
-    for name in ROLES.get(role, ()):
-        for model in models:
-            if PROFILES.get(model.id) == name:
-                return model
-    return None
+    found = match(models, [(name, models_of(name)) for name in profiles_for(role)])
+    return None if found is None else found[1]
 
 
 def common_of(models: list[Model], model: Model) -> Model | None:

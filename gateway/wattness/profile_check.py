@@ -33,7 +33,7 @@ def check_profile(path: Path) -> list[str]:
     frames = path.parent / "frames" / path.name
     if not frames.exists():
         return [*problems, f"There are no frames: {frames} must prove the profile."]
-    return problems + _frame_problems(loaded, frames)
+    return problems + _frame_problems(text, frames)
 
 
 def schema_problems(form: Any) -> list[str]:
@@ -45,8 +45,9 @@ def schema_problems(form: Any) -> list[str]:
 
 def _unread(loaded: profile.Profile) -> list[str]:
     """Return the points that no single read can hold together with their scale factors."""
-    wide = [point.name for point in loaded.points if _width(point) > loaded.max_registers and not point.block]
-    return [f"{name}: value and scale factor are more than {loaded.max_registers} registers apart." for name in wide]
+    most = loaded.manner.max_registers
+    wide = [point.name for point in loaded.points if _width(point) > most and not point.block]
+    return [f"{name}: value and scale factor are more than {most} registers apart." for name in wide]
 
 
 def _width(point: profile.Point) -> int:
@@ -54,10 +55,14 @@ def _width(point: profile.Point) -> int:
     return end - first
 
 
-def _frame_problems(loaded: profile.Profile, path: Path) -> list[str]:
+def _frame_problems(text: bytes, path: Path) -> list[str]:
     try:
         cases = json.loads(path.read_bytes())["cases"]
-        return [problem for case in cases for problem in replay(loaded, case)]
+        roles = {case.get("role") for case in cases}
+        views = {role: profile.load(text, role) for role in roles}
+        return [problem for case in cases for problem in replay(views[case.get("role")], case)]
+    except WireError as error:
+        return [f"{path} cannot be replayed: {error}."]
     except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         return [f"{path} cannot be replayed: {type(error).__name__} {error}."]
 
@@ -66,18 +71,17 @@ def replay(loaded: profile.Profile, case: dict[str, Any]) -> list[str]:
     """Return where one case of recorded exchanges differs from what the profile asks and makes of the answers."""
     what = case["what"]
     bound = profile.bind(loaded, case["base"], case["length"])
-    reads = profile.plan_identity(bound) if loaded.identity else profile.plan(bound, list(case["values"]))
+    texts = case["values"].keys() <= {item.name for item in loaded.identity}
+    reads = profile.plan_identity(bound) if texts else profile.plan(bound, list(case["values"]))
     asked = [modbus.read_request(case["unit"], *read).hex() for read in reads]
     if asked != [request for request, _ in case["exchanges"]]:
         return [f"{what}: the profile asks {', '.join(asked)}, which the frames do not."]
     answers = [
-        (read, _answer(bytes.fromhex(request), bytes.fromhex(answer)))
+        (read, _answer(bytes.fromhex(request), bytes.fromhex(answer), loaded.manner.width))
         for read, (request, answer) in zip(reads, case["exchanges"], strict=True)
     ]
     found: dict[str, Any] = {}
-    found.update(
-        profile.identify(bound, answers) if loaded.identity else profile.decode(bound, list(case["values"]), answers)
-    )
+    found.update(profile.identify(bound, answers) if texts else profile.decode(bound, list(case["values"]), answers))
     expected = {name: tuple(value) if isinstance(value, list) else value for name, value in case["values"].items()}
     return [
         f"{what}: {name} must be {value}, found {found.get(name)}."
@@ -86,9 +90,9 @@ def replay(loaded: profile.Profile, case: dict[str, Any]) -> list[str]:
     ]
 
 
-def _answer(request: bytes, answer: bytes) -> bytes | None:
+def _answer(request: bytes, answer: bytes, width: int) -> bytes | None:
     """Return the registers of a recorded answer; None if the device refused. A bad answer raises WireError."""
     try:
-        return modbus.ResponseReader(request).feed(answer)
+        return modbus.ResponseReader(request, width).feed(answer)
     except modbus.ModbusError:
         return None

@@ -22,10 +22,10 @@ def profile_ids() -> list[str]:
     return sorted(path.stem for path in profiles_dir().glob("*.json") if path.name != SCHEMA_NAME)
 
 
-def read_profile(path: Path) -> profile.Profile:
-    """Return the profile in a file; raises ConfigError that names the file and the key's path."""
+def read_profile(path: Path, role: str | None = None) -> profile.Profile:
+    """Return the profile in a file, as a stream of `role` reads it; raises ConfigError: the file and the key's path."""
     try:
-        return profile.load(path.read_bytes())
+        return profile.load(path.read_bytes(), role)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
     except WireError as error:
@@ -33,15 +33,15 @@ def read_profile(path: Path) -> profile.Profile:
 
 
 @functools.cache
-def bundled_profile(name: str) -> profile.Profile:
-    """Return the profile of that id; raises ConfigError if there is none."""
+def bundled_profile(name: str, role: str | None = None) -> profile.Profile:
+    """Return the profile of that id, as a stream of `role` reads it; raises ConfigError if there is none."""
     if name not in profile_ids():
         raise ConfigError(f"There is no profile {name!r}; `wattness profile list` names them all.")
-    return read_profile(profiles_dir() / f"{name}.json")
+    return read_profile(profiles_dir() / f"{name}.json", role)
 
 
-def find_profile(name: str) -> profile.Profile:
+def find_profile(name: str, role: str | None = None) -> profile.Profile:
     """Return the profile with that id or in that file (a name with a slash or .json is a file)."""
     if "/" in name or name.endswith(".json"):
-        return read_profile(Path(name))
-    return bundled_profile(name)
+        return read_profile(Path(name), role)
+    return bundled_profile(name, role)

@@ -32,28 +32,29 @@ class Recording(Protocol):
 class Dump:
     """Registers without their history: what was read together is not known, so it is taken as read together."""
 
-    def __init__(self, words: dict[int, dict[int, int]]) -> None:
-        """`words` is the registers' content by function code and address."""
+    def __init__(self, words: dict[int, dict[int, int]], width: int = 2) -> None:
+        """`words` is the registers' content by function code and address, each `width` bytes."""
         self.words = words
+        self.width = width
         self.problems: list[str] = []
 
     def registers(self, fc: int, address: int, count: int) -> bytes | None:
         """Return the bytes of these registers, or None unless all of them were recorded."""
         found = [self.words.get(fc, {}).get(at) for at in range(address, address + count)]
         words = [word for word in found if word is not None]
-        return b"".join(word.to_bytes(2, "big") for word in words) if len(words) == count else None
+        return b"".join(word.to_bytes(self.width, "big") for word in words) if len(words) == count else None
 
     def decode(self, bound: profile.Profile) -> dict[str, Value]:
         """Return every point of a bound profile."""
         return {point.name: self._point(point) for point in bound.points}
 
     def _point(self, point: profile.Point) -> Value:
-        data = self.registers(point.fc, point.address, register.COUNTS[point.type])
-        factor = None if point.sf is None else self.registers(point.fc, point.sf, 1)
-        count = None if point.count is None else self.registers(point.fc, point.count, 1)
-        if data is None or (factor is None and point.sf is not None) or (count is None and point.count is not None):
+        fc, first, end = profile.span(point)
+        if any(self.registers(fc, *part) is None for part in profile.parts(point)):
             return None
-        return profile.convert(point, data, factor, count)
+        held = self.words[fc]
+        data = b"".join(held.get(at, 0).to_bytes(self.width, "big") for at in range(first, end))
+        return profile.convert(point, data, first)
 
     def identify(self, bound: profile.Profile) -> dict[str, str | None]:
         """Return every text of a bound profile."""
@@ -64,9 +65,9 @@ class Dump:
 class Exchanges(Dump):
     """What was asked and answered: a value counts only with the scale factor of its own answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = 2) -> None:
         """Begin with nothing heard."""
-        super().__init__({})
+        super().__init__({}, width)
         self.answers: list[tuple[Read, bytes]] = []
 
     def add(self, read: Read, data: bytes) -> None:
@@ -74,15 +75,16 @@ class Exchanges(Dump):
         self.answers.append((read, data))
         words = self.words.setdefault(read.fc, {})
         for index in range(read.count):
-            words[read.address + index] = int.from_bytes(data[2 * index : 2 * index + 2], "big")
+            words[read.address + index] = int.from_bytes(data[self.width * index :][: self.width], "big")
 
     def decode(self, bound: profile.Profile) -> dict[str, Value]:
         """Return every point of a bound profile."""
         return profile.decode(bound, [point.name for point in bound.points], self.answers)
 
 
-def from_dump(dump: Any) -> Dump:
+def from_dump(dump: Any, width: int = 2) -> Dump:
     """Return the registers in `{"holding": {"40000": 21365, …}, "input": {…}}`; raises ConfigError."""
+    most = (1 << 8 * width) - 1
     if not isinstance(dump, dict):
         raise ConfigError('A register dump must be an object like {"holding": {"40000": 21365}, "input": {}}.')
     words: dict[int, dict[int, int]] = {}
@@ -93,12 +95,12 @@ def from_dump(dump: Any) -> Dump:
             raise ConfigError(f"$.{table}: must be an object of addresses and numbers.")
         entries = [(_address(table, key), word) for key, word in registers.items() if word is not None]
         for address, word in entries:
-            if type(word) is not int or not 0 <= word <= 65535:
-                raise ConfigError(f"$.{table}.{address}: must be a number from 0 to 65535, found {word!r}.")
+            if type(word) is not int or not 0 <= word <= most:
+                raise ConfigError(f"$.{table}.{address}: must be a number from 0 to {most}, found {word!r}.")
         words[TABLES[table]] = dict(entries)
         if len(words[TABLES[table]]) != len(entries):
             raise ConfigError(f"$.{table}: an address is there twice.")
-    return Dump(words)
+    return Dump(words, width)
 
 
 def _address(table: str, key: str) -> int:
@@ -113,14 +115,14 @@ def _address(table: str, key: str) -> int:
     raise ConfigError(f"$.{table}: {key!r} is not a register's address from 0 to 65535.")
 
 
-def from_exchanges(exchanges: Any) -> Exchanges:
+def from_exchanges(exchanges: Any, width: int = 2) -> Exchanges:
     """Return the registers in `[[request hex, answer hex], …]` of one unit; raises ConfigError.
 
     A refusal of the device, silence (an empty answer) and an answer that does not match go into `problems`.
     """
     if not isinstance(exchanges, list) or len(exchanges) > EXCHANGES_MAX:
         raise ConfigError(f"Exchanges must be a list of at most {EXCHANGES_MAX} [request hex, answer hex] pairs.")
-    found = Exchanges()
+    found = Exchanges(width)
     units = set()
     for index, pair in enumerate(exchanges):
         path = f"$[{index}]"
@@ -130,7 +132,7 @@ def from_exchanges(exchanges: Any) -> Exchanges:
         asked = _checked(f"{path}[0]", modbus.parse_request, request)
         units.add(asked.unit)
         try:
-            data = _registers(request, answer)
+            data = _registers(request, answer, width)
         except (WireError, modbus.ModbusError) as error:
             found.problems.append(f"{path}: {error}")
             continue
@@ -143,9 +145,9 @@ def from_exchanges(exchanges: Any) -> Exchanges:
     return found
 
 
-def _registers(request: bytes, answer: bytes) -> bytes | None:
+def _registers(request: bytes, answer: bytes, width: int) -> bytes | None:
     """Return the registers of a recorded answer, None if it is cut short; raises WireError or ModbusError."""
-    reader = modbus.ResponseReader(request)
+    reader = modbus.ResponseReader(request, width)
     size = reader.missing
     data: bytes | None = reader.feed(answer)
     if data is not None and len(answer) != size:

@@ -13,36 +13,64 @@ WALK = "sunspec"
 AC_FAMILIES = ("sunspec_inverter", "sunspec_meter")
 
 
-def decode_registers(name: str, dump: Any) -> dict[str, Any]:
+def decode_registers(name: str, dump: Any, role: str | None = None) -> dict[str, Any]:
     """Return the points of a register dump `{"holding": {"40000": 21365, …}, "input": {…}}`.
 
-    `name` is a profile's id, a profile's file, or `sunspec`, which walks the models. What cannot be read is None.
+    `name` is a profile's id, a profile's file, or `sunspec`, which walks the models; with `role` the points are those
+    of a stream of that role, with its signs. What cannot be read is None.
     Raises ConfigError if the dump or the profile is malformed, RejectedError if the dump is of another device.
     """
-    return _decode(name, from_dump(dump))
+    return _decode(name, role, from_dump(dump, _width(name)))
 
 
-def decode_exchanges(name: str, exchanges: Any) -> dict[str, Any]:
+def decode_exchanges(name: str, exchanges: Any, role: str | None = None) -> dict[str, Any]:
     """Return the points of recorded Modbus RTU exchanges `[[request hex, answer hex], …]`, as `decode_registers`.
 
     An answer that does not match its request gives no value and a sentence in `problems`.
     """
-    recording = from_exchanges(exchanges)
-    return _decode(name, recording) | {"problems": recording.problems}
+    recording = from_exchanges(exchanges, _width(name))
+    return _decode(name, role, recording) | {"problems": recording.problems}
 
 
-def _decode(name: str, recording: Recording) -> dict[str, Any]:
-    if name == WALK:
-        return _decode_walk(recording)
-    loaded = find_profile(name)
-    if loaded.models:
-        model = _model_of(loaded, recording)
-        return {"points": _figures(loaded, _values(loaded, model, recording))} | _identity(loaded, model, recording)
-    return {"points": _figures(loaded, _values(loaded, None, recording))}
+def _width(name: str) -> int:
+    return 2 if name == WALK else int(find_profile(name).manner.width)
 
 
-def _decode_walk(recording: Recording) -> dict[str, Any]:
-    """Walk the models; `points` are the first device's, `models` lists every known model with its own."""
+def _decode(name: str, role: str | None, recording: Recording) -> dict[str, Any]:
+    loaded = None if name == WALK else find_profile(name, role)
+    if loaded is None or loaded.walk:
+        return _decode_walk(recording, role, loaded.walk if loaded else ())
+    model = _model_of(loaded, recording) if loaded.models else None
+    points = _as_role(loaded, _values(loaded, model, recording), role)
+    found = {"points": points} | (_identity(loaded, model, recording))
+    if not loaded.roles or role is not None:
+        return found
+    sections = {each: _decode(name, each, recording)["points"] for each in loaded.roles}
+    return found | {"points": _device_view(points, sections), "roles": {r: {"points": p} for r, p in sections.items()}}
+
+
+def _as_role(loaded: profile.Profile, values: dict[str, Value], role: str | None) -> dict[str, Any]:
+    """Return the figures of `values`, signed as a stream of `role` has them; without a role as the device has them."""
+    return _figures(loaded, profile.orient(values, loaded, role) if role else values)
+
+
+def _device_view(points: dict[str, Any], sections: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the device's own points, completed: its first role is the device itself, others fill in what has no sign.
+
+    So a hybrid's state of charge stands beside its inverter's power, but its grid's energies are not the inverter's.
+    """
+    view = dict(points)
+    for index, section in enumerate(sections.values()):
+        for name, figure in section.items():
+            if index == 0 or not (profile.directed(name) or name.startswith("energy_")):
+                view.setdefault(name, figure)
+    return view
+
+
+def _decode_walk(
+    recording: Recording, role: str | None, walk: tuple[tuple[str, tuple[str, ...]], ...]
+) -> dict[str, Any]:
+    """Walk the models; `points` are the first device's, or the role's; `models` lists every known one with its own."""
     models = _walk(recording)
     if not models:
         raise RejectedError("no_sunspec", "there is no SunSpec map at register 40000, 0 or 50000")
@@ -54,7 +82,19 @@ def _decode_walk(recording: Recording) -> dict[str, Any]:
         | {"points": _figures(loaded, values)}
         for model, loaded, values in read
     ]
-    return {"points": _merged(read)} | (common[0] if common else {"identity": {}}) | {"models": listed}
+    points = _of_role(models, role, walk, recording) if role else _merged(read)
+    return {"points": points} | (common[0] if common else {"identity": {}}) | {"models": listed}
+
+
+def _of_role(
+    models: list[sunspec.Model], role: str, walk: tuple[tuple[str, tuple[str, ...]], ...], recording: Recording
+) -> dict[str, Any]:
+    names = sunspec.profiles_for(role, walk)
+    found = sunspec.match(models, [(name, bundled_profile(name).models) for name in names])
+    if found is None:
+        raise RejectedError("no_model", f"these registers hold no SunSpec model for a {role}")
+    loaded = bundled_profile(found[0], role)
+    return _as_role(loaded, _values(loaded, found[1], recording), role)
 
 
 def _walk(recording: Recording) -> list[sunspec.Model]:
@@ -92,10 +132,10 @@ def _values(loaded: profile.Profile, model: sunspec.Model | None, recording: Rec
     return values | recording.decode(bound)
 
 
-def _identity(loaded: profile.Profile, model: sunspec.Model, recording: Recording) -> dict[str, Any]:
+def _identity(loaded: profile.Profile, model: sunspec.Model | None, recording: Recording) -> dict[str, Any]:
     if not loaded.identity:
         return {}
-    return {"identity": recording.identify(profile.bind(loaded, model.base, model.length))}
+    return {"identity": recording.identify(profile.bind(loaded, *model[1:]) if model else profile.bind(loaded))}
 
 
 def _merged(read: list[tuple[sunspec.Model, profile.Profile, dict[str, Value]]]) -> dict[str, Any]:

@@ -41,13 +41,14 @@ def registers(
     profile: Annotated[str, typer.Argument(help="A profile's id or file, or `sunspec` to walk the models.")],
     file: Annotated[str, typer.Argument(help='{"holding": {"40000": 21365}, "input": {}}; - is standard input.')],
     rtu: Annotated[bool, typer.Option("--rtu", help="The file is a list of [request hex, answer hex].")] = False,
+    role: Annotated[str | None, typer.Option(help="Print what a stream of this role would carry: pv, grid …")] = None,
 ) -> None:
     """Print the points in a register dump, as JSON."""
     from wattness.registers import decode_exchanges, decode_registers
 
     with opened(file) as stream:
         data = _json(stream, file)
-    echo_json(decode_exchanges(profile, data) if rtu else decode_registers(profile, data))
+    echo_json(decode_exchanges(profile, data, role) if rtu else decode_registers(profile, data, role))
 
 
 def _json(stream: BinaryIO, file: str) -> Any:
