@@ -9,9 +9,9 @@ from wattwire import cbor, records, shape
 from wattwire.errors import WireError
 
 try:
-    from itertools import accumulate
+    from itertools import accumulate, chain
 except ImportError:  # MicroPython, where struct does not refuse what does not fit either
-    accumulate = None
+    accumulate = chain = None
 
 # What a board needs of this, under the names by which everybody else knows it.
 KIND_STREAMS = records.KIND_STREAMS
@@ -110,9 +110,8 @@ def _record(fields):
     if type(kind) is not int or kind not in _BODY_KEYS:
         raise WireError("bad_range", "kind")
     extra = shape.check_keys(fields, records.COMMON_KEYS + _BODY_KEYS[kind], (7,), EXTRA_KEY_MIN)
-    seq = shape.uint(fields[2], "seq")
+    log, seq, boot, up = shape.uints((fields[1], fields[2], fields[4], fields[5]), "log, seq, boot or up")
     prev = shape.octets(fields[3], HASH_SIZE, "prev")
-    up = shape.uint(fields[5], "up")
     unix = fields[6]
     if unix is not None:
         shape.uint(unix, "unix")
@@ -124,18 +123,7 @@ def _record(fields):
         body = _streams(fields)
     else:
         body = Health(shape.texts(fields[14], (int, str, type(None)), "health"))
-    return Record(
-        kind,
-        shape.uint(fields[1], "log"),
-        seq,
-        prev,
-        shape.uint(fields[4], "boot"),
-        up,
-        unix,
-        _lost(fields, seq),
-        body,
-        extra,
-    )
+    return Record(kind, log, seq, prev, boot, up, unix, _lost(fields, seq), body, extra)
 
 
 def _lost(fields, seq):
@@ -220,17 +208,19 @@ def _check_columns(columns):
     for column in columns:
         if type(column) is not list or len(column) != rows:
             raise WireError("bad_form", "columns")
-        if rows and not _is_small(column) and _magnitude(column) * rows >= _LIMIT:
-            _check_sums(column)
+    if rows and not _are_small(columns, rows):
+        for column in columns:
+            if not _are_small((column,), rows) and _magnitude(column) * rows >= _LIMIT:
+                _check_sums(column)
     return rows
 
 
-def _is_small(column):
-    """Tell, where that is quick, that a column holds only numbers of 32 bits: no sum of a frame's can be too large."""
-    if accumulate is None:
+def _are_small(columns, rows):
+    """Tell, where that is quick, that columns hold only numbers of 32 bits: no sum of a frame's can be too large."""
+    if chain is None:
         return False
     try:
-        struct.pack("%di" % len(column), *column)
+        struct.pack("%di" % (rows * len(columns)), *chain.from_iterable(columns))
     except struct.error:
         return False
     return True

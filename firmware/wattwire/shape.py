@@ -2,6 +2,8 @@
 
 from wattwire.errors import WireError
 
+_ONLY_INT = {int}
+
 
 def check_keys(fields, needed, options, extra_min):
     """Return the pairs of a map from the key `extra_min` on; the other keys must be those needed or optional."""
@@ -50,6 +52,15 @@ def uint(value, what):
     if value < 0:
         raise WireError("bad_range", what)
     return value
+
+
+def uints(values, what):
+    """Return integers from 0 on."""
+    if set(map(type, values)) != _ONLY_INT:
+        raise WireError("bad_type", what)
+    if min(values) < 0:
+        raise WireError("bad_range", what)
+    return values
 
 
 def octets(value, size, what):

@@ -65,7 +65,7 @@ async def filled_store(stack: AsyncExitStack, folder, world: World, networks: tu
 def verified(board_id: int) -> list[Verified]:
     payloads = [cose.parse(raw)[1] for raw in BOARD.frames]
     return [
-        Verified(board_id, raw, payload, hashlib.sha256(payload).digest(), record)
+        Verified(board_id, raw, hashlib.sha256(payload).digest(), record)
         for raw, payload, record in zip(BOARD.frames, payloads, BOARD.records, strict=True)
     ]
 

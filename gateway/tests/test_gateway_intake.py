@@ -15,7 +15,7 @@ from wattness.model import Arrival
 from wattness.store.reader import Reader
 from wattness.store.registry import open_registry
 from wattness.store.sqlite import Settings, open_store
-from wattness.verify import Verifier
+from wattness.verifiers import open_verifiers
 
 GATEWAY = bytes(range(32))
 START = 1_790_000_100_000
@@ -24,9 +24,9 @@ START = 1_790_000_100_000
 class Bench:
     """An intake over a real store, and what it acknowledged."""
 
-    def __init__(self, store, verifier) -> None:
+    def __init__(self, store, verifiers) -> None:
         self.store, self.acks = store, []
-        self.intake = Intake(store, verifier, self.acknowledge)
+        self.intake = Intake(store, verifiers, self.acknowledge)
 
     async def acknowledge(self, acks):
         with_frames = await self.store.read(lambda reader: {view.seq for view in reader.export_frames()})
@@ -63,8 +63,9 @@ async def bench(tmp_path, author):
     with open_registry(tmp_path / "wattness.db") as registry:
         board = registry.enrol(author.public_key, "roof")
     clock = Clock(0, START - Clock().real_ms_now() + 3_600_000, 1)
-    async with open_store(tmp_path / "wattness.db", Settings(GATEWAY, clock=clock, window_ms=1)) as store:
-        bench = Bench(store, Verifier([board]))
+    settings = Settings(GATEWAY, clock=clock, window_ms=1)
+    async with open_store(tmp_path / "wattness.db", settings) as store, open_verifiers([board]) as verifiers:
+        bench = Bench(store, verifiers)
         task = asyncio.create_task(bench.intake.run())
         yield bench
         task.cancel()
@@ -98,8 +99,9 @@ async def test_bad_frames_are_counted_by_reason_and_never_acknowledged(bench, au
 async def test_a_full_queue_drops_and_counts(tmp_path, author):
     with open_registry(tmp_path / "wattness.db") as registry:
         board = registry.enrol(author.public_key, "roof")
-    async with open_store(tmp_path / "wattness.db", Settings(GATEWAY, window_ms=1)) as store:
-        bench = Bench(store, Verifier([board]))
+    settings = Settings(GATEWAY, window_ms=1)
+    async with open_store(tmp_path / "wattness.db", settings) as store, open_verifiers([board]) as verifiers:
+        bench = Bench(store, verifiers)
         taken = bench.offer(*[author.frames[0]] * (QUEUE_FRAMES_MAX + 5))
         assert taken == [True] * QUEUE_FRAMES_MAX + [False] * 5
         task = asyncio.create_task(bench.intake.run())

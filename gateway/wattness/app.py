@@ -23,7 +23,7 @@ from .networks import open_network
 from .post import Post, Resender
 from .signing import key_hash
 from .store.sqlite import Settings, open_store
-from .verify import Verifier
+from .verifiers import open_verifiers
 from .web.answers import BrokerNow
 from .web.server import serve
 from .web.sources import Sources
@@ -65,8 +65,8 @@ async def gateway(config: Config) -> AsyncIterator[str]:
         endpoint, broker = await _open_broker(stack, config, boards)
         link = MqttLink(endpoint)
         post = Post(link.publish, clock, boards)
-        verifier = Verifier(boards)
-        intake = Intake(store, verifier, post.acknowledge)
+        verifiers = await stack.enter_async_context(open_verifiers(boards))
+        intake = Intake(store, verifiers, post.acknowledge)
         networks = [
             (network, await stack.enter_async_context(open_network(network, signer, forward.sources(store))))
             for network in config.network
@@ -94,7 +94,7 @@ async def gateway(config: Config) -> AsyncIterator[str]:
             tasks(forward.forward(adapter, store, network, world), f"forward-{network.name}")
         tasks(events.run(), "events")
         tasks(every(TICK_S, store.tick), "intervals")
-        tasks(every(TICK_S, BoardsWatch(store, verifier, post, broker).refresh), "boards")
+        tasks(every(TICK_S, BoardsWatch(store, verifiers, post, broker).refresh), "boards")
         tasks(every(HOLES_S, HolesWatch(store, Resender(post, store.next_counter)).look), "holes")
         tasks(every(TICK_S, DropsWatch(store, link).save), "drops")
         if broker is not None:

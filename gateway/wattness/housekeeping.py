@@ -10,7 +10,7 @@ from .ingest.mqtt import MqttLink
 from .model import Board, Login
 from .post import Post, Resender
 from .store.sqlite import SqliteStore
-from .verify import Verifier
+from .verifiers import Verifiers
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +30,9 @@ async def every(period_s: float, action: Callable[[], Awaitable[object]]) -> Non
 class BoardsWatch:
     """Notices boards that the command line has enrolled or removed."""
 
-    def __init__(self, store: SqliteStore, verifier: Verifier, post: Post, broker: Broker | None) -> None:
+    def __init__(self, store: SqliteStore, verifiers: Verifiers, post: Post, broker: Broker | None) -> None:
         """Everyone who knows boards by heart is told of the change."""
-        self._store, self._verifier, self._post, self._broker = store, verifier, post, broker
+        self._store, self._verifiers, self._post, self._broker = store, verifiers, post, broker
         self._version: tuple[int, int] | None = None
 
     async def refresh(self) -> None:
@@ -41,7 +41,7 @@ class BoardsWatch:
         if found == self._version:
             return
         boards = await self._store.boards()
-        self._verifier.replace(boards)
+        self._verifiers.replace(boards)
         self._post.replace(boards)
         if self._broker is not None:
             self._broker.admit(logins(boards))

@@ -33,8 +33,7 @@ class Verified(NamedTuple):
 
     board_id: int
     raw: bytes
-    payload: bytes
-    digest: bytes  # SHA-256 over payload, 32 bytes
+    digest: bytes  # SHA-256 over the payload, 32 bytes
     record: Any  # wattwire.frame.Record
 
 

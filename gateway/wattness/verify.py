@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -13,7 +13,7 @@ from wattwire.errors import WireError
 
 from . import strictcbor
 from .errors import ConfigError, RejectedError
-from .model import Arrival, Board, Verified
+from .model import Arrival, Verified
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -21,12 +21,31 @@ B = TypeVar("B")
 _ES256 = ec.ECDSA(hashes.SHA256())
 
 
+class Keyed(Protocol):
+    """Whoever signs frames: a `model.Board`, or as much of one as verifying needs."""
+
+    @property
+    def id(self) -> int:
+        """The board's number in the store."""
+        ...
+
+    @property
+    def kid(self) -> bytes:
+        """The first 8 bytes of the hash of its key."""
+        ...
+
+    @property
+    def public_key(self) -> bytes:
+        """65 bytes, uncompressed point."""
+        ...
+
+
 class _Signer(NamedTuple):
     board_id: int
     key: ec.EllipticCurvePublicKey
 
 
-class Envelope(NamedTuple):
+class _Envelope(NamedTuple):
     """A frame whose envelope is of good form; its payload is still unread."""
 
     signer: _Signer
@@ -36,7 +55,7 @@ class Envelope(NamedTuple):
     to_be_signed: bytes
 
 
-class Signed(NamedTuple):
+class _Signed(NamedTuple):
     """A frame that an enrolled board has signed; whether its payload is of good form is still unknown."""
 
     board_id: int
@@ -45,14 +64,14 @@ class Signed(NamedTuple):
 
 
 class Verifier:
-    """Holds the enrolled boards' key objects; used from several threads at once."""
+    """Holds the enrolled boards' key objects."""
 
-    def __init__(self, boards: Iterable[Board] = ()) -> None:
+    def __init__(self, boards: Iterable[Keyed] = ()) -> None:
         """`boards` are those whose frames are accepted."""
         self._signers: dict[bytes, _Signer] = {}
         self.replace(boards)
 
-    def replace(self, boards: Iterable[Board]) -> None:
+    def replace(self, boards: Iterable[Keyed]) -> None:
         """From now on accept exactly these boards."""
         self._signers = {board.kid: _Signer(board.id, load_key(board.public_key)) for board in boards}
 
@@ -62,19 +81,12 @@ class Verifier:
 
     def verify_all(self, arrivals: Sequence[Arrival]) -> tuple[list[Verified], dict[str, int]]:
         """Return the good frames in order, and how many were rejected for which reason."""
-        signed, rejected = self.check_all(arrivals)
-        good, unreadable = read_all(signed)
-        for reason, n in unreadable.items():
-            rejected[reason] = rejected.get(reason, 0) + n
-        return good, rejected
-
-    def check_all(self, arrivals: Sequence[Arrival]) -> tuple[list[Signed], dict[str, int]]:
-        """Return the frames with a good signature in order, and how many were rejected for which reason."""
         rejected: dict[str, int] = {}
         # Step by step for the whole batch: signatures and decoding push each other out of the processor's caches.
-        return _each(_check, _each(self._open, arrivals, rejected), rejected), rejected
+        signed = _each(_check, _each(self._open, arrivals, rejected), rejected)
+        return _each(_read, signed, rejected), rejected
 
-    def _open(self, arrival: Arrival) -> Envelope:
+    def _open(self, arrival: Arrival) -> _Envelope:
         try:
             kid, payload, signature = cose.parse(arrival.raw)
         except WireError as error:
@@ -84,30 +96,24 @@ class Verifier:
         signer = self._signers.get(kid)
         if signer is None:
             raise RejectedError("unknown_board", kid.hex())
-        return Envelope(signer, arrival.raw, payload, der(signature), cose.to_be_signed(kid, payload))
+        return _Envelope(signer, arrival.raw, payload, der(signature), cose.to_be_signed(kid, payload))
 
 
-def read_all(frames: Iterable[Signed]) -> tuple[list[Verified], dict[str, int]]:
-    """Return the frames with a good payload in order, and how many were rejected for which reason."""
-    rejected: dict[str, int] = {}
-    return _each(_read, frames, rejected), rejected
-
-
-def _check(envelope: Envelope) -> Signed:
+def _check(envelope: _Envelope) -> _Signed:
     try:
         envelope.signer.key.verify(envelope.signature, envelope.to_be_signed, _ES256)
     except InvalidSignature:
         raise RejectedError("bad_signature") from None
-    return Signed(envelope.signer.board_id, envelope.raw, envelope.payload)
+    return _Signed(envelope.signer.board_id, envelope.raw, envelope.payload)
 
 
-def _read(signed: Signed) -> Verified:
+def _read(signed: _Signed) -> Verified:
     board_id, raw, payload = signed
     try:
         record = frame.decode(payload, strictcbor.decode)
     except WireError as error:
         raise RejectedError(error.reason, error.detail) from None
-    return Verified(board_id, raw, payload, sha256(payload).digest(), record)
+    return Verified(board_id, raw, sha256(payload).digest(), record)
 
 
 def _each(step: Callable[[A], B], items: Iterable[A], rejected: dict[str, int]) -> list[B]:

@@ -87,4 +87,4 @@ def arrival(raw: bytes) -> Arrival:
 def verified(board_id: int, raw: bytes) -> Verified:
     """Return a frame as it leaves the verifier, without verifying it."""
     payload = cose.parse(raw)[1]
-    return Verified(board_id, raw, payload, hashlib.sha256(payload).digest(), frame.decode(payload))
+    return Verified(board_id, raw, hashlib.sha256(payload).digest(), frame.decode(payload))
