@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import functools
 import signal
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from emulator.errors import EmulatorError
 from emulator.line import Fault, FaultKind
 from emulator.meters import KINDS
 from emulator.wiring import PLACES, wire
+from program import Layout, software
 
 
 def endpoint(text: str) -> tuple[str, int]:
@@ -29,10 +31,13 @@ def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="emulator", description=__doc__)
     commands = root.add_subparsers(dest="command", required=True)
     board = commands.add_parser("board", help="run a board until Ctrl-C")
-    board.add_argument("--flash", type=Path, required=True, help="the board's folder: flash.img, nvs.json, console.log")
+    board.add_argument(
+        "--flash", type=Path, required=True, help="the board's folder: flash.img, rom.img, nvs.json, console.log"
+    )
     board.add_argument("--bus", type=endpoint, help="HOST:PORT of the meter bus; without it the UART hears nothing")
     board.add_argument("--rate", type=int, default=1, help="how many times as fast the RTC runs")
     board.add_argument("--heap", default=HEAP, help="the VM's heap, in words of 64 bits")
+    board.add_argument("--program", type=Layout, choices=Layout, default=Layout.ROM, help="where a new board has it")
     board.add_argument("--repl", type=Path, help="link to the serial port for `mpremote connect`")
     bus = commands.add_parser("bus", help="run a meter bus until Ctrl-C")
     bus.add_argument("meters", nargs="+", help=f"UNIT:KIND:PLACE; kinds {', '.join(KINDS)}; places {', '.join(PLACES)}")
@@ -56,7 +61,8 @@ async def until_stopped() -> None:
 
 async def run_board(given: argparse.Namespace) -> None:
     """Run one board."""
-    board = Board(given.flash, bus=given.bus, rate=given.rate, heap=given.heap, repl=given.repl)
+    new = functools.partial(software, given.program)
+    board = Board(given.flash, bus=given.bus, rate=given.rate, heap=given.heap, repl=given.repl, software=new)
     async with board:
         print(f"board {given.flash} repl {board.repl_path}", flush=True)
         await until_stopped()

@@ -13,9 +13,10 @@ from typing import Self
 
 from emulator.console import Console
 from emulator.errors import EmulatorError
-from emulator.flash import board_files, make_image, write_files
+from emulator.flash import make_image, make_rom, write_files
 from emulator.repl import ReplPort
 from emulator.vm import Vm
+from program import Software, software
 
 RAW_BANNER, FRIENDLY_BANNER = b"raw REPL; CTRL-B to exit", b'Type "help()"'
 RAW_REPL_S = 5.0
@@ -35,7 +36,7 @@ class Cause(IntEnum):
 
 @dataclass(eq=False)
 class Board:
-    """A board that lives in `folder` (flash.img, nvs.json, console.log); `async with` starts and stops it."""
+    """A board that lives in `folder` (flash.img, rom.img, nvs.json, console.log); `async with` starts and stops it."""
 
     folder: Path
     bus: tuple[str, int] | None = None
@@ -43,7 +44,7 @@ class Board:
     heap: str = HEAP
     repl: Path | None = None  # a link to the serial port, made at start
     wrap_in_ms: int | None = None  # how soon after each start `ticks_ms` wraps
-    files: Callable[[], dict[str, bytes]] = board_files  # what is on a new board's flash
+    software: Callable[[], Software] = software  # what a new board holds
     cut: tuple[int, str] | None = None  # power cut at the n-th flash operation of the next start, and its tear
 
     def __post_init__(self) -> None:
@@ -62,6 +63,7 @@ class Board:
         self._recent = b""
         self._off = asyncio.Event()  # the power was taken away; no start may follow
         self._start: dict[str, object] = {}
+        self.chip_bytes = 0  # of the heap, what stands for the chip itself: its modules, file system, wires
         self._booted = asyncio.Event()
 
     @property
@@ -97,16 +99,12 @@ class Board:
 
     def provision(self, files: dict[str, bytes]) -> None:
         """Put files on the flash of a board that is off, as a factory would; a first call makes the flash."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if not self.flash_image.exists():
-            make_image(self.flash_image, self.files())
+        self._make()
         write_files(self.flash_image, files)
 
     async def start(self) -> None:
         """Open the ports and switch the power on; returns when the chip is up."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if not self.flash_image.exists():
-            make_image(self.flash_image, self.files())
+        self._make()
         self._console = self._console or Console(self.folder / "console.log")
         self._repl = self._repl or ReplPort(self._typed, self.repl)
         self._server = self._server or await asyncio.start_server(self._control, "127.0.0.1", 0)
@@ -158,6 +156,14 @@ class Board:
             self._booted.clear()
             await self._booted.wait()
 
+    def _make(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.flash_image.exists():
+            new = self.software()
+            if new.rom:
+                make_rom(self.folder / "rom.img", new.rom)
+            make_image(self.flash_image, new.files)
+
     async def _up(self) -> None:
         up = asyncio.create_task(self._booted.wait())
         assert self._life is not None  # noqa: S101  (set by the callers)
@@ -184,7 +190,7 @@ class Board:
         vm = self._vm = Vm(self._printed)
         try:
             self._start = self._settings(cause, run_main=not resumes_raw)
-            await vm.start(self._server_port(), self.heap)
+            await vm.start(self._server_port(), self.heap, self.folder)
             self.causes.append(cause)
             if resumes_raw:
                 vm.hold(RAW_REPL_S)
@@ -268,6 +274,8 @@ class Board:
             self._feed()
         elif word == "feed":
             self._feed()
+        elif word == "heap":
+            self.chip_bytes = values[0]
         elif word == "rtc":
             self._rtc_moved_ns += values[0]
         elif word == "reset":

