@@ -17,7 +17,9 @@ def read(settings, path):
     known = {} if name == SUNSPEC else {name: _read(name, settings, path)}
     walk = known[name][0].walk if known else ()
     if walk or not known:
-        for name in (sunspec.PROFILES[sunspec.COMMON], *sunspec.profiles_for(settings["role"], walk)):
+        names = [sunspec.PROFILES[sunspec.COMMON]]
+        names.extend(sunspec.profiles_for(settings["role"], walk))
+        for name in names:
             known[name] = _read(name, settings, path)
     return known
 
