@@ -74,7 +74,7 @@ class Limits:
         self._all = []
         self._summed = {}
         for column, point in enumerate(stream.points):
-            low, high = _range(point.name, stream.rated_w)
+            low, high = bounds(point.name, stream.rated_w)
             scale = 10 ** abs(point.exponent)
             if point.exponent >= 0:
                 low_here, high_here = -(-low // (scale * 1000)), high // (scale * 1000)
@@ -106,7 +106,7 @@ def _stem(name: str) -> str:
     return name.partition("_l")[0].rstrip("0123456789").rstrip("_")
 
 
-def _range(name: str, rated_w: int | None) -> tuple[int, int]:
+def bounds(name: str, rated_w: int | None) -> tuple[int, int]:
     """Return the lowest and the highest possible value of a point in milli-units."""
     stem = _stem(name)
     if stem == "power" and rated_w is not None:

@@ -1,0 +1,115 @@
+"""Rules on cumulative counters: they do not fall, nor rise faster than power allows."""
+
+from .facts import Facts, Fall
+from .memory import DAY_MS, HOUR_MS, Balance, Memory, Notes
+
+RATED_PERCENT_MAX = 115
+JITTER_MWH = 2000  # some meters compute their counter, and it trembles in the last digit
+RESTART_MS = HOUR_MS  # a device that lost power goes on from what it last saved, at most this old
+RESTART_GAP_MS = 15_000
+RESETS_PER_DAY_MAX = 4
+UNRATED_W = 100_000  # for telling resets from roll-backs where no rated power is known
+EARLIER_MS = 120_000  # a rise may have begun in the interval before
+
+_LIMITS = [base << bits for bits in (16, 24, 31, 32) for base in (1, 10, 100, 1000, 10_000, 100_000, 1_000_000)]
+ROLL_OVERS_MWH = sorted(
+    {
+        *(limit for limit in _LIMITS if limit >= 65_536_000),
+        *(10**digits for digits in range(9, 16)),
+    }
+)  # where registers of mWh to kWh, and displays, start again
+
+RATIO_MAX = 0.4  # of the larger of two: honest devices differ by as much
+FADES_MS = (HOUR_MS, 8 * HOUR_MS)
+LAG_MS_MAX = 20 * 60_000  # a counter that stands still for longer is not merely slow
+COVERED_MIN = 0.5
+UNLIKE_MWH = 20_000  # too little to compare
+UNLIKE_RATED_SHARE = 0.005  # … or this share of an hour at rated power
+
+
+def check(facts: Facts, memory: Memory, notes: Notes) -> None:
+    """Apply all of them."""
+    _falls(facts, memory, notes)
+    for name, step in facts.steps.items():
+        memory.steps[name] = min(step, memory.steps.get(name, step))
+    _jumps(facts, memory, notes)
+    _against_power(facts, memory, notes)
+
+
+def kind_of(fall: Fall, rated_w: int | None, step: int) -> str:
+    """Return why a counter fell: jitter, roll_over, reset, restart, or rollback when none of these explains it."""
+    drop = fall.before - fall.after
+    rise = energy_mwh(rated_w or UNRATED_W, fall.elapsed_ms + fall.spacing_ms) + 2 * step
+    if drop <= JITTER_MWH:
+        return "jitter"
+    if fall.modulus is not None and -drop % fall.modulus < fall.modulus // 16:
+        return "roll_over"
+    if any(0 <= limit - drop <= rise for limit in ROLL_OVERS_MWH):
+        return "roll_over"
+    if fall.after <= rise:
+        return "reset"
+    was_away = fall.elapsed_ms >= max(2 * fall.spacing_ms, RESTART_GAP_MS)
+    if was_away and drop <= energy_mwh(rated_w or UNRATED_W, RESTART_MS):
+        return "restart"
+    return "rollback"
+
+
+def energy_mwh(rated_w: int, elapsed_ms: int) -> int:
+    """Return the most that a device of this power delivers in a time."""
+    return rated_w * RATED_PERCENT_MAX * elapsed_ms // 360_000
+
+
+def _falls(facts: Facts, memory: Memory, notes: Notes) -> None:
+    kinds = {kind_of(fall, facts.rated_w, memory.step(fall.name)) for fall in facts.falls}
+    notes.events.update(kinds)
+    if "rollback" in kinds:
+        notes.find("counter_rollback")
+    if memory.resets_ms or not kinds.isdisjoint({"reset", "restart"}):
+        memory.resets_ms = [at for at in memory.resets_ms if at > facts.a - DAY_MS]
+        if not kinds.isdisjoint({"reset", "restart"}):
+            memory.resets_ms = [*memory.resets_ms[-RESETS_PER_DAY_MAX:], facts.a]
+            if len(memory.resets_ms) > RESETS_PER_DAY_MAX:
+                notes.find("counter_resets")
+
+
+def _jumps(facts: Facts, memory: Memory, notes: Notes) -> None:
+    length = facts.b - facts.a
+    for name, energy in facts.energy.items():
+        idle = memory.idle_ms.get(name, 0)
+        memory.idle_ms[name] = 0 if energy else min(idle + length, DAY_MS)
+        if facts.rated_w is None:
+            continue
+        slack = 2 * memory.step(name)
+        if energy > energy_mwh(facts.rated_w, min(idle, HOUR_MS) + length + EARLIER_MS) + slack:
+            notes.find("counter_jump")
+        gap = facts.gap_energy.get(name, 0)
+        if gap and memory.last_ms is not None:
+            away = facts.b - memory.last_ms + min(idle, HOUR_MS)
+            if gap > energy_mwh(facts.rated_w, away) + slack:
+                notes.find("counter_jump")
+
+
+def _against_power(facts: Facts, memory: Memory, notes: Notes) -> None:
+    """Compare power over time with the counters' rise, over an hour and over a working day."""
+    length = facts.b - facts.a
+    counted = facts.counted_mwh
+    if counted is None or facts.power is None or facts.covered_ms < COVERED_MIN * length:
+        return
+    if facts.falls:  # what a fall hides cannot be compared
+        memory.balances = []
+        return
+    idle = max(memory.idle_ms.get(name, 0) for name in facts.energy)
+    memory.lag_ms = max(memory.lag_ms * max(0.0, 1 - length / DAY_MS), float(idle + length if idle else 0))
+    step = max(memory.step(name) for name in facts.energy)
+    top = max(abs(facts.power.low), abs(facts.power.high))
+    slack = 2 * step + min(memory.lag_ms, LAG_MS_MAX) * top / HOUR_MS
+    slack += facts.doubt_mwh + max(UNLIKE_MWH, (facts.rated_w or 0) * 1000 * UNLIKE_RATED_SHARE)
+    if not memory.balances:
+        memory.balances = [Balance(fade_ms) for fade_ms in FADES_MS]
+    for balance in memory.balances:
+        kept = max(0.0, 1 - length / balance.fade_ms)
+        balance.by_power = balance.by_power * kept + facts.power_mwh
+        balance.by_counter = balance.by_counter * kept + counted
+        larger = max(abs(balance.by_power), abs(balance.by_counter))
+        if abs(balance.by_power - balance.by_counter) > RATIO_MAX * larger + slack:
+            notes.find("power_against_counter")
