@@ -55,10 +55,11 @@ async def _choose(device, models, known, settings, path):
     """Take the model that suits the role, and the serial number from the common model before it."""
     walk = known[settings["profile"]][0].walk if settings["profile"] in known else ()
     names = sunspec.profiles_for(settings["role"], walk)
-    found = sunspec.match(models, [(name, known[name][0].models) for name in names])
-    if found is None:
+    for name, model in sunspec.matches(models, [(name, known[name][0].models) for name in names]):
+        if profile.bind(known[name][0], model.base, model.length).default:
+            break
+    else:
         raise ConfigError("%s.profile: the device has no SunSpec model for a %s" % (path, settings["role"]))
-    name, model = found
     common = sunspec.common_of(models, model)
     serial = None
     if common is not None:

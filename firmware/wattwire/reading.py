@@ -163,9 +163,12 @@ def orient(values: dict, profile: Profile, role: str) -> dict:
     return {name: value if name in magnitudes else _negated(name, value) for name, value in values.items()}
 
 
+DIRECTED = ("power", "current", "reactive_power", "battery_power", "battery_current")
+
+
 def directed(name: str) -> bool:
     """Tell whether a point's sign says which way energy flows: power, reactive power and current, phases too."""
-    return name.startswith(("power", "current", "reactive_power")) and not name.startswith("power_factor")
+    return name.startswith(DIRECTED) and not name.startswith("power_factor")
 
 
 def _negated(name: str, value: tuple[int, int] | None) -> tuple[int, int] | None:

@@ -129,19 +129,18 @@ def models_of(name: str) -> list[int]:
     return [model for model, profile in PROFILES.items() if profile == name]
 
 
-def match(models: list[Model], offers: list) -> tuple[str, Model] | None:
-    """Return the first (name, Model) of `offers`, (a profile's name, the ids of its models) each, or None."""
-    for name, ids in offers:
-        for model in models:
-            if model.id in ids:
-                return name, model
-    return None
+def matches(models: list[Model], offers: list) -> list[tuple[str, Model]]:
+    """Return every (name, Model) of `offers`, (a profile's name, the ids of its models) each, the best first.
+
+    The first one counts that offers a point once it is bound: a model can be too short for a profile.
+    """
+    return [(name, model) for name, ids in offers for model in models if model.id in ids]
 
 
 def choose(models: list[Model], role: str) -> Model | None:
     """Return the Model whose profile suits `role` best, or None."""
-    found = match(models, [(name, models_of(name)) for name in profiles_for(role)])
-    return None if found is None else found[1]
+    found = matches(models, [(name, models_of(name)) for name in profiles_for(role)])
+    return found[0][1] if found else None
 
 
 def common_of(models: list[Model], model: Model) -> Model | None:

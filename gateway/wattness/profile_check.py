@@ -6,11 +6,11 @@ from typing import Any
 
 import jsonschema
 
-from wattwire import modbus, profile
+from wattwire import modbus, profile, sunspec
 from wattwire.errors import WireError
 
 from .jsontext import once
-from .profiles import SCHEMA_NAME, profiles_dir
+from .profiles import SCHEMA_NAME, model_profile, profiles_dir
 
 
 def check_profile(path: Path) -> list[str]:
@@ -69,6 +69,8 @@ def _frame_problems(text: bytes, path: Path) -> list[str]:
 
 def replay(loaded: profile.Profile, case: dict[str, Any]) -> list[str]:
     """Return where one case of recorded exchanges differs from what the profile asks and makes of the answers."""
+    if loaded.walk:
+        return _replay_walk(loaded, case)
     what = case["what"]
     bound = profile.bind(loaded, case["base"], case["length"])
     texts = case["values"].keys() <= {item.name for item in loaded.identity}
@@ -88,6 +90,28 @@ def replay(loaded: profile.Profile, case: dict[str, Any]) -> list[str]:
         for name, value in expected.items()
         if name not in found or found[name] != value
     ]
+
+
+def _replay_walk(loaded: profile.Profile, case: dict[str, Any]) -> list[str]:
+    """Return where a walk over recorded models differs from what it asks, finds and chooses for each role."""
+    walker = sunspec.Walker()
+    for request, answer in case["exchanges"]:
+        read = walker.next()
+        if read is None or modbus.read_request(case["unit"], *read).hex() != request:
+            return [f"{case['what']}: the walk asks {read}, which the frames do not."]
+        data = _answer(bytes.fromhex(request), bytes.fromhex(answer), 2)
+        if data is None:
+            walker.fail(modbus.ModbusError(modbus.ILLEGAL_DATA_ADDRESS))
+        else:
+            walker.take(data)
+    if [list(model) for model in walker.models] != case["models"] or walker.next() is not None:
+        return [f"{case['what']}: the walk finds {walker.models}."]
+    problems = []
+    for role, name in case["walk"].items():
+        found = model_profile(walker.models, role, loaded.walk)
+        if (found[0].id if found else None) != name:
+            problems.append(f"{case['what']}: a {role} must be read by {name}, found {found and found[0].id}.")
+    return problems
 
 
 def _answer(request: bytes, answer: bytes, width: int) -> bytes | None:

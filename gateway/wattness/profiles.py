@@ -3,12 +3,14 @@
 import functools
 from pathlib import Path
 
-from wattwire import profile
+from wattwire import profile, sunspec
 from wattwire.errors import WireError
 
 from .errors import ConfigError
 
 SCHEMA_NAME = "schema.json"
+
+Walks = tuple[tuple[str, tuple[str, ...]], ...]  # for a role the profiles that suit it, the best first
 
 
 def profiles_dir() -> Path:
@@ -45,3 +47,15 @@ def find_profile(name: str, role: str | None = None) -> profile.Profile:
     if "/" in name or name.endswith(".json"):
         return read_profile(Path(name), role)
     return bundled_profile(name, role)
+
+
+def model_profile(
+    models: list[sunspec.Model], role: str, walk: Walks = ()
+) -> tuple[profile.Profile, sunspec.Model] | None:
+    """Return the (Profile, Model) that suits `role` best among a device's SunSpec models, or None."""
+    names = sunspec.profiles_for(role, walk)
+    for name, model in sunspec.matches(models, [(name, bundled_profile(name).models) for name in names]):
+        loaded = bundled_profile(name, role)
+        if profile.bind(loaded, model.base, model.length).default:
+            return loaded, model
+    return None

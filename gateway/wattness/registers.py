@@ -5,8 +5,8 @@ from typing import Any
 
 from wattwire import modbus, profile, sunspec
 
-from .errors import RejectedError
-from .profiles import bundled_profile, find_profile
+from .errors import ConfigError, RejectedError
+from .profiles import Walks, bundled_profile, find_profile, model_profile
 from .recorded import Recording, Value, from_dump, from_exchanges
 
 WALK = "sunspec"
@@ -37,6 +37,8 @@ def _width(name: str) -> int:
 
 
 def _decode(name: str, role: str | None, recording: Recording) -> dict[str, Any]:
+    if role is not None and role not in profile.POSITIVE:
+        raise ConfigError(f"There is no role {role!r}; the roles are {', '.join(profile.POSITIVE)}.")
     loaded = None if name == WALK else find_profile(name, role)
     if loaded is None or loaded.walk:
         return _decode_walk(recording, role, loaded.walk if loaded else ())
@@ -62,14 +64,13 @@ def _device_view(points: dict[str, Any], sections: dict[str, dict[str, Any]]) ->
     view = dict(points)
     for index, section in enumerate(sections.values()):
         for name, figure in section.items():
-            if index == 0 or not (profile.directed(name) or name.startswith("energy_")):
+            signed = profile.directed(name) or name.startswith("energy_")
+            if index == 0 or name.startswith("battery_") or not signed:
                 view.setdefault(name, figure)
     return view
 
 
-def _decode_walk(
-    recording: Recording, role: str | None, walk: tuple[tuple[str, tuple[str, ...]], ...]
-) -> dict[str, Any]:
+def _decode_walk(recording: Recording, role: str | None, walk: Walks) -> dict[str, Any]:
     """Walk the models; `points` are the first device's, or the role's; `models` lists every known one with its own."""
     models = _walk(recording)
     if not models:
@@ -86,15 +87,12 @@ def _decode_walk(
     return {"points": points} | (common[0] if common else {"identity": {}}) | {"models": listed}
 
 
-def _of_role(
-    models: list[sunspec.Model], role: str, walk: tuple[tuple[str, tuple[str, ...]], ...], recording: Recording
-) -> dict[str, Any]:
-    names = sunspec.profiles_for(role, walk)
-    found = sunspec.match(models, [(name, bundled_profile(name).models) for name in names])
+def _of_role(models: list[sunspec.Model], role: str, walk: Walks, recording: Recording) -> dict[str, Any]:
+    found = model_profile(models, role, walk)
     if found is None:
         raise RejectedError("no_model", f"these registers hold no SunSpec model for a {role}")
-    loaded = bundled_profile(found[0], role)
-    return _as_role(loaded, _values(loaded, found[1], recording), role)
+    loaded, model = found
+    return _as_role(loaded, _values(loaded, model, recording), role)
 
 
 def _walk(recording: Recording) -> list[sunspec.Model]:

@@ -32,6 +32,7 @@ SDM120 = [
             "energy_import": (1234567, 0),
             "energy_export": (250, 0),
         },
+        table="input",
     ),
     Case(
         "eastron_sdm120",
@@ -47,6 +48,7 @@ SDM120 = [
             "energy_export": (0, 0),
         },
         unit=17,
+        table="input",
     ),
     Case(
         "eastron_sdm120",
@@ -55,6 +57,7 @@ SDM120 = [
         [(0x0C, 2)],
         {"power": None},
         refusal=2,
+        table="input",
     ),
 ]
 SDM630 = [
@@ -86,6 +89,7 @@ SDM630 = [
             "energy_import": (9876543, 0),
             "energy_export": (12500, 0),
         },
+        table="input",
     ),
     Case(
         "eastron_sdm630",
@@ -101,5 +105,6 @@ SDM630 = [
             "energy_export_l3": (0, 0),
         },
         unit=2,
+        table="input",
     ),
 ]
