@@ -51,10 +51,55 @@ def registers(
     echo_json(decode_exchanges(profile, data, role) if rtu else decode_registers(profile, data, role))
 
 
-def _json(stream: BinaryIO, file: str) -> Any:
+@app.command()
+def elm(
+    profile: Annotated[str, typer.Argument(help="A vehicle's id or file.")],
+    file: Annotated[str, typer.Argument(help='[{"header": "7E4", "request": "220101", "lines": []}]; - is stdin.')],
+) -> None:
+    """Print the signals in what an ELM327 answered, as JSON; damaged answers give none."""
+    from wattness.radio import decode_elm
+
+    with opened(file) as stream:
+        echo_json(decode_elm(profile, _json(stream, file)))
+
+
+@app.command()
+def bms(
+    family: Annotated[str, typer.Argument(help="jbd, daly or jk.")],
+    file: Annotated[str, typer.Argument(help='{"frames": ["dd03…"]}; - is standard input.')],
+) -> None:
+    """Print the signals in a battery monitor's notifications, as JSON; damaged frames give none."""
+    from wattness.radio import decode_bms
+
+    with opened(file) as stream:
+        echo_json(decode_bms(family, _json(stream, file)))
+
+
+@app.command()
+def victron(
+    file: Annotated[str, typer.Argument(help="Adverts in hex, one per line or a JSON list; - is standard input.")],
+    key: Annotated[str, typer.Option(help="The device's encryption key: 32 hexadecimal digits.")],
+) -> None:
+    """Print the signals in a Victron device's adverts, as JSON; the last good one counts."""
+    from wattness.radio import decode_victron
+
+    with opened(file) as stream:
+        text = _text(stream, file)
+    echo_json(decode_victron(key, _parsed(text, file) if text.lstrip()[:1] == b"[" else text.decode("latin-1").split()))
+
+
+def _text(stream: BinaryIO, file: str) -> bytes:
     text = stream.read(DUMP_BYTES_MAX + 1)
     if len(text) > DUMP_BYTES_MAX:
         raise ConfigError(f"{file} is longer than {DUMP_BYTES_MAX >> 20} MB.")
+    return text
+
+
+def _json(stream: BinaryIO, file: str) -> Any:
+    return _parsed(_text(stream, file), file)
+
+
+def _parsed(text: bytes, file: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
