@@ -24,7 +24,7 @@ class Device:
         self.errors = 0
         self.known = False  # the profile is bound to the device's registers
         self._settings = settings
-        self._known = known  # what `catalog` read for this stream
+        self._known = known  # what `catalog` read for this stream, as long as it may have to be looked at again
         self._bus = bus
         self._path = path
         self._profile = None  # type: reading.Profile | None
@@ -34,15 +34,12 @@ class Device:
         self._exponents = {}
         self._changes = 0
         self._serial = None
+        name = settings["profile"]
+        self.walks = name == SUNSPEC or bool(known[name][0].walk)  # it must be asked for its map
         if not self.walks:
             with Loan(BINDING) as binding:
                 self._take(binding.from_profile(known, settings, path))
-
-    @property
-    def walks(self):
-        """Tell whether the device must be asked for its map."""
-        name = self._settings["profile"]
-        return name == SUNSPEC or bool(self._known[name][0].walk)
+            self._known = None
 
     def stream(self):
         """Return the Stream of the streams record."""

@@ -16,21 +16,36 @@ def main():
     gc.threshold(START_GARBAGE_BYTES)
     state = State(hal.nvs())
     try:
-        with Loan("wattboard.config") as config:
-            settings, path = config.load(), config.PATH
+        settings, path = _settings()
         if settings is None or state.secret() is None:
             print("wattness: no", path if state.secret() else "key: import wattboard.keys; wattboard.keys.make()")
             return
-        with Loan("wattboard.catalog") as catalog:
-            known = [catalog.read(each, "$.streams[%d]" % index) for index, each in enumerate(settings["streams"])]
-        with Loan("wattboard.keys") as keys:
-            key = keys.load(state)
+        known = [_known(each, "$.streams[%d]" % index) for index, each in enumerate(settings["streams"])]
+        key = _key(state)
         from wattboard import program  # noqa: PLC0415 - see above
 
         gc.threshold(-1)
         program.start(settings, known, key, state)
     except ConfigError as error:
         print("wattness: config:", error)
+
+
+# Functions of their own: a loan ends when no variable of a running function holds the module any more.
+
+
+def _settings():
+    with Loan("wattboard.config") as config:
+        return config.load(), config.PATH
+
+
+def _known(stream, path):
+    with Loan("wattboard.catalog") as catalog:
+        return catalog.read(stream, path)
+
+
+def _key(state):
+    with Loan("wattboard.keys") as keys:
+        return keys.load(state)
 
 
 if __name__ in ("__main__", "main"):

@@ -25,6 +25,7 @@ def start(settings, known, key, state):
     devices = []
     for index, each in enumerate(settings["streams"]):
         devices.append(Device(each, known[index], bus, "$.streams[%d]" % index))
+    del known[:]  # the caller's list, too: bound profiles are what the devices hold
     gc.collect()
     try:
         asyncio.run(run(settings, key, state, devices, Logbook(LOG_ROOT, state, hal.log_limit_bytes(LOG_ROOT))))
