@@ -11,8 +11,8 @@ from wattboard.clock import Clock
 from wattboard.log import Log
 from wattboard.recorder import LONG_FRAME_MS, Recorder, Witness
 from wattboard.rows import Rows, encoded_bytes
-from wattboard.schedule import BACKOFF_MAX_MS, Schedule
 from wattwire import cbor, cose, frame, p256
+from wattwire.schedule import BACKOFF_MAX_MS, Schedule
 
 
 class Key(NamedTuple):

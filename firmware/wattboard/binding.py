@@ -4,19 +4,39 @@ import hashlib
 from collections import namedtuple
 
 from wattboard.errors import ConfigError, SilentError, UnsuitableError
-from wattwire import profile, sunspec
+from wattwire import modbus, plan, profile, sunspec
 from wattwire.errors import WireError
-from wattwire.modbus import ModbusError
 
 HASH_SIZE = 16
 
 # `profile` has the wanted points alone, in no order; `names` are those points in the order of the stream's columns.
-Binding = namedtuple("Binding", ("profile", "profile_hash", "names", "reads"))
+Binding = namedtuple("Binding", ("profile", "profile_hash", "names"))
 
 
 def from_profile(known, settings, path):
     """Return the Binding of a device whose profile the configuration names; raises ConfigError."""
     return _bind(known[settings["profile"]], 0, None, settings, path)
+
+
+def plan_reads(bound, names, learned, hole):
+    """Return the Reads of each level for the points in `names`, but for what the device has refused."""
+    return profile.plan_levels(bound, names, hole // (bound.manner.width // 2), learned or plan.NOTHING)
+
+
+async def look_into(device, bound, names, refused, learned):
+    """Find out why the device refused a Read, and return what is known of it then."""
+    spans = [profile.span(point) for point in bound.points if point.name in names]
+    bisect = plan.Bisect(refused, spans)
+    while True:
+        read = bisect.next()
+        if read is None:
+            break
+        try:
+            await device.registers_once(read)
+            bisect.take()
+        except (modbus.ModbusError, WireError) as error:
+            bisect.fail(error)
+    return bisect.learned(learned or plan.NOTHING)
 
 
 async def from_map(device, known, settings, path):
@@ -44,7 +64,7 @@ async def _walk(device):
             break
         try:
             walker.take(await device.registers_once(read))
-        except (ModbusError, WireError) as error:
+        except (modbus.ModbusError, WireError) as error:
             walker.fail(error)
     if walker.interrupted:  # noise or silence may have hidden a part of the map
         raise SilentError
@@ -77,4 +97,4 @@ def _bind(known, base, length, settings, path):
     if missing and "points" in settings:
         raise ConfigError("%s.points: the device has no point %s" % (path, missing[0]))
     names = tuple([name for name in names if name not in missing])
-    return Binding(bound, profile_hash, names, profile.plan(bound, names))
+    return Binding(bound, profile_hash, names)

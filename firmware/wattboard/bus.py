@@ -5,57 +5,77 @@ from time import ticks_diff, ticks_us
 
 from wattwire import modbus
 from wattwire.errors import WireError
+from wattwire.pace import Use
 
-RESPONSE_MS = 300  # how long a device may think
 POLL_MS = 1
+REQUEST_BYTES = 8
 
 
 class Bus:
-    """Half duplex, one exchange at a time; the meter's task is its only user."""
+    """Half duplex, one exchange at a time; the meter's task is its only user. `use` is how busy the line is."""
 
-    def __init__(self, uart, baud, enable=None, response_ms=RESPONSE_MS):
+    def __init__(self, uart, baud, enable=None):
+        self.baud = baud
+        self.use = Use()
         self._uart = uart
-        self._baud = baud
         self._enable = enable  # the transceiver's driver-enable pin, if it does not switch by itself
-        self._response_us = 1000 * response_ms
         self._silence_us = modbus.silence_us(baud)
         self._quiet_since = ticks_us()
+        self._last_unit = None
 
-    async def read(self, unit, read):
+    async def read(self, unit, read, pace):
         """Return the register bytes of a plan's Read; raises WireError (`timeout` if nothing came) or ModbusError."""
         request = modbus.read_request(unit, read.fc, read.address, read.count)
-        reader = modbus.ResponseReader(request)
-        await self._wait_silence()
+        reader = modbus.ResponseReader(request, pace.manner.width)
+        await self._wait_silence(self._pause_us(unit, pace.manner))
+        wire_us = modbus.wire_us(read.count * pace.manner.width // 2, self.baud)
+        response_us = pace.response_us(wire_us)
+        began = ticks_us()
         self._send(request)
         try:
-            return await self._answer(reader, modbus.wire_us(read.count, self._baud))
-        except modbus.ModbusError:
-            raise
+            registers = await self._answer(reader, began, wire_us, response_us)
         except WireError as error:
-            await self._settle(0 if error.reason == "bad_crc" else self._response_us)
+            if error.reason == "timeout":
+                pace.silent()
+            await self._settle(0 if error.reason == "bad_crc" else response_us)
             raise
+        else:
+            pace.answered(ticks_diff(self._quiet_since, began) - wire_us - self._silence_us)
+            return registers
+        finally:
+            self.use.add(ticks_diff(ticks_us(), began) + self._silence_us)
 
-    async def _answer(self, reader, wire_us):
-        began = ticks_us()
-        await asyncio.sleep_ms(wire_us // 1000)
+    def _pause_us(self, unit, manner):
+        """Return the silence to keep before a request to this unit."""
+        pause_ms = manner.gap_ms
+        if self._last_unit not in (unit, None):
+            pause_ms = max(pause_ms, manner.unit_change_ms)
+        self._last_unit = unit
+        return max(1000 * pause_ms, self._silence_us)
+
+    async def _answer(self, reader, began, wire_us, response_us):
+        request_us = REQUEST_BYTES * modbus.char_us(self.baud)
+        limit_us = request_us + self._silence_us + response_us  # until the first byte, then until the last
+        await asyncio.sleep_ms(min(wire_us, limit_us) // 1000)
         while True:
             data = self._uart.read()
             self._quiet_since = ticks_us()
             if data:
+                limit_us = wire_us + self._silence_us + response_us
                 registers = reader.feed(data)
                 if registers is not None:
                     return registers
-            elif ticks_diff(self._quiet_since, began) > wire_us + self._response_us:
+            elif ticks_diff(self._quiet_since, began) > limit_us:
                 raise WireError("timeout")
             await asyncio.sleep_ms(POLL_MS)
 
-    async def _wait_silence(self):
+    async def _wait_silence(self, silence_us):
         while True:
             if self._uart.read():
                 self._quiet_since = ticks_us()
-            left_us = self._silence_us - ticks_diff(ticks_us(), self._quiet_since)
+            left_us = silence_us - ticks_diff(ticks_us(), self._quiet_since)
             # A time long ago looks like the future once ticks wrapped; no silence takes longer than its own length.
-            if not 0 < left_us <= self._silence_us:
+            if not 0 < left_us <= silence_us:
                 return
             await asyncio.sleep_ms(-(-left_us // 1000))
 

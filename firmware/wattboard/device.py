@@ -4,11 +4,14 @@ from wattboard.errors import SilentError
 from wattboard.loan import Loan
 from wattwire import reading, records
 from wattwire.errors import WireError
-from wattwire.modbus import ModbusError
+from wattwire.modbus import ModbusError, hole_registers
+from wattwire.pace import SETTLED, Pace
 
 SUNSPEC = "sunspec"
 BINDING = "wattboard.binding"
 TRIES = 2
+TURNAROUND_US = 25000  # planned with until it is measured
+FULL = 2  # the level at which all points are read
 EXPONENT_CHANGES_MAX = 8  # then the finest exponent stays, and coarser values are multiplied, which is exact
 FINAL_CODES = (1, 2, 3)  # exceptions that say the same when asked again
 HASH_SIZE = 16
@@ -30,7 +33,13 @@ class Device:
         self._profile = None  # type: reading.Profile | None
         self._profile_hash = bytes(HASH_SIZE)
         self._names = ()
-        self._reads = []
+        self._reads = ((), (), ())  # of each level
+        self._learned = None  # what the device refused
+        self._refused = None  # the Read that it refused just now
+        self._planned_us = TURNAROUND_US
+        self.pace = Pace(reading.PLAIN)
+        self.tries = TRIES
+        self.is_complete = False  # the last poll had an answer to every read
         self._exponents = {}
         self._changes = 0
         self._serial = None
@@ -73,12 +82,20 @@ class Device:
                 self._serial = await binding.read_serial(self, self._profile)
         self.known = True
 
-    async def poll(self):
-        """Return ([integer or None for each point], whether an exponent changed), or None if there was no value."""
+    async def poll(self, level=FULL):
+        """Return ([integer or None for each point], whether an exponent changed), or None if there was no value.
+
+        Of `level` depends which points are read. Raises SilentError.
+        """
         bound = self._profile
         if bound is None:
             raise SilentError  # it was never identified
-        answers = await self.answers(self._reads)
+        if level == FULL and self._learned:
+            self._learned = None  # what it did not have it may have by now
+            self._plan()
+        answers = await self.answers(self._reads[level] or self._reads[FULL])
+        self.is_complete = None not in [data for _, data in answers]
+        await self._learn()
         values = reading.orient(reading.decode(bound, self._names, answers), bound, self.role)
         changed = self._follow_exponents(values)
         row = [self._integer(name, values[name]) for name in self._names]
@@ -120,22 +137,23 @@ class Device:
     async def registers_once(self, read):
         """Return a Read's bytes; raises ModbusError or WireError."""
         try:
-            return await self._bus.read(self.unit, read)
+            return await self._bus.read(self.unit, read, self.pace)
         except WireError:
             self.errors += 1
             raise
 
     async def _registers(self, read):
         """Return a Read's bytes, or None if the device refused or garbled them; raises SilentError."""
-        for attempt in range(TRIES):
+        for attempt in range(self.tries):
             try:
                 return await self.registers_once(read)
             except ModbusError as error:
                 self.errors += 1
                 if error.code in FINAL_CODES:
+                    self._refused = read
                     return None
             except WireError as error:
-                if error.reason == "timeout" and attempt == TRIES - 1:
+                if error.reason == "timeout" and attempt == self.tries - 1:
                     raise SilentError
         return None
 
@@ -144,5 +162,30 @@ class Device:
         if bound.names != self._names:
             self._exponents = {point.name: point.exponent for point in bound.profile.points}
         self._profile, self._profile_hash = bound.profile, bound.profile_hash
-        self._names, self._reads = bound.names, bound.reads
+        self._names = bound.names
+        self._learned = None
+        if self.pace.manner != bound.profile.manner:
+            self.pace = Pace(bound.profile.manner)
+        self._plan()
         self.known = not self.walks and not bound.profile.identity
+
+    async def _learn(self):
+        """Look into what the device refused just now, and plan anew if its turnaround is not what was planned with."""
+        refused, self._refused = self._refused, None
+        if refused is not None:
+            with Loan(BINDING) as binding:
+                self._learned = await binding.look_into(self, self._profile, self._names, refused, self._learned)
+            self._plan()
+            if not self._reads[FULL]:
+                self._learned = None
+                raise SilentError  # it refuses all of it: later it may not
+        elif self.pace.answers >= SETTLED:
+            turnaround_us = self.pace.turnaround_us
+            if abs(turnaround_us - self._planned_us) > self._planned_us // 2 + 5000:
+                self._planned_us = turnaround_us
+                self._plan()
+
+    def _plan(self):
+        with Loan(BINDING) as binding:
+            hole = hole_registers(self._bus.baud, self._planned_us)
+            self._reads = binding.plan_reads(self._profile, self._names, self._learned, hole)

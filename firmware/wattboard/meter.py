@@ -3,8 +3,9 @@
 import asyncio
 
 from wattboard import hal
+from wattboard.device import FULL, TRIES
 from wattboard.errors import SilentError
-from wattboard.schedule import Schedule
+from wattwire.schedule import Schedule, choose
 
 WAKE_REAL_MS = 5000
 SEAL_GRACE_REAL_MS = 1000  # how long a frame waits for a gap between polls
@@ -67,11 +68,7 @@ class Meter:
         self._wake.clear()
 
     def _next(self):
-        best = 0
-        for index, schedule in enumerate(self._schedules):
-            if schedule.due_ms < self._schedules[best].due_ms:
-                best = index
-        return best
+        return choose(self._schedules, hal.uptime_ms())
 
     def _seal_what_is_due(self):
         """Seal, in the gap between two polls if there is one."""
@@ -98,12 +95,17 @@ class Meter:
         began_ms = hal.uptime_ms()
         was_known = device.known
         self.polls += 1
+        device.tries = 1 if schedule.is_silent else TRIES
+        # The row that begins a frame has every point, so that no interval's edge needs a row of another frame.
+        level = FULL if self.recorder.is_empty(index) else schedule.level(began_ms)
         try:
-            found = await self._read(device)
+            found = await self._read(device, level)
         except SilentError:
             self.silent_polls += 1
             schedule.silent(began_ms)
             return
+        if device.is_complete:
+            schedule.took(level, began_ms)
         if schedule.answered(began_ms) and was_known and device.walks:
             # It was away and may have come back as something else.
             await self._meet_again(device)
@@ -116,11 +118,12 @@ class Meter:
             self._begin()
         self.recorder.add(index, schedule.stamp(began_ms), row)
 
-    async def _read(self, device):
+    async def _read(self, device, level):
         if not device.known:
             await device.identify()
             self._begin()  # whatever the first poll brings: rows have the columns that the streams record says
-        return await device.poll()
+            level = FULL
+        return await device.poll(level)
 
     async def _meet_again(self, device):
         before = device.stream()

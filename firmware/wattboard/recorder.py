@@ -48,6 +48,10 @@ class Recorder:
         """Return the first time that a new row may have."""
         return self.last_up + 2  # a streams record that opens a segment takes the one between
 
+    def is_empty(self, stream):
+        """Tell whether the next row of stream number `stream` begins a frame."""
+        return not self._rows[stream].count
+
     def add(self, stream, up_ms, values):
         """Take a row of stream number `stream`, read at `up_ms`."""
         rows = self._rows[stream]

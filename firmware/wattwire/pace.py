@@ -1,46 +1,49 @@
 """How fast a unit answers, how long to wait for it, how busy its bus is: figures in µs, the clock is the caller's."""
 
 RESPONSE_US = 300000  # how long a unit may think that has never answered
-RESPONSE_MIN_US = 50000  # below lies the runtime's own jitter
+RESPONSE_MIN_US = 100000  # below lies the runtime's own jitter
 RESPONSE_MAX_US = 1000000
 PATIENCE = 4  # times the latency
-WINDOW = 32  # answers from which the shortest turnaround is taken, twice
+PATIENCE_MAX = 4  # times that, while it does not answer
+WINDOW = 32  # answers of which the shortest turnaround counts
+SETTLED = 16  # answers after which the turnaround is worth planning by
 
 
 class Pace:
-    """What one unit has shown: `turnaround_us` is its shortest thinking of late, None before the first answer."""
+    """What one unit has shown, and its `manner`; `turnaround_us` is its shortest thinking of late."""
 
-    def __init__(self, timeout_ms: int = 0) -> None:
-        self.turnaround_us = None
+    def __init__(self, manner) -> None:
+        self.manner = manner
+        self.turnaround_us = 0
         self.answers = 0
-        self._most_us = max(RESPONSE_MAX_US, 1000 * timeout_ms)
-        self._least_us = 1000 * timeout_ms or RESPONSE_MIN_US  # a device known as slow is never hurried
-        self._unknown_us = 1000 * timeout_ms or RESPONSE_US
         self._latency_us = 0  # the longest thinking of late
-        self._patience = 1  # doubles with each time-out
-        self._shortest_us = None  # in this window
+        self._patience = 1
+        self._shortest_us = 0  # in this window
 
     def response_us(self, wire_us: int) -> int:
         """Return how long to wait beyond the `wire_us` that both frames need."""
-        usual_us = PATIENCE * self._latency_us if self.answers else self._unknown_us
-        return min(max(usual_us, wire_us, self._least_us) * self._patience, self._most_us)
+        slow_us = 1000 * self.manner.timeout_ms  # a device known as slow is never hurried
+        if not self.answers:
+            return slow_us or RESPONSE_US
+        usual_us = max(PATIENCE * self._latency_us, wire_us, RESPONSE_MIN_US)
+        return max(slow_us, min(usual_us * self._patience, RESPONSE_MAX_US))
 
     def answered(self, thinking_us: int) -> None:
         """Learn from an answer that came so long after the wire was done with the request."""
         thinking_us = max(thinking_us, 0)
         self._patience = 1
         self._latency_us = max(thinking_us, self._latency_us - self._latency_us // 8)
-        if self._shortest_us is None or thinking_us < self._shortest_us:
+        if self.answers % WINDOW == 0:
             self._shortest_us = thinking_us
-        if self.turnaround_us is None or thinking_us < self.turnaround_us:
-            self.turnaround_us = thinking_us
+        self._shortest_us = min(self._shortest_us, thinking_us)
+        self.turnaround_us = min(self.turnaround_us, thinking_us) if self.answers else thinking_us
         self.answers += 1
         if self.answers % WINDOW == 0:
-            self.turnaround_us, self._shortest_us = self._shortest_us, None
+            self.turnaround_us = self._shortest_us
 
     def silent(self) -> None:
-        """Wait longer next time: there was no answer."""
-        self._patience = min(2 * self._patience, 16)
+        """Wait longer next time, but not ever longer: a dead unit must not cost the others their turn."""
+        self._patience = 2 * self._patience if self._patience < PATIENCE_MAX else 1
 
 
 class Use:

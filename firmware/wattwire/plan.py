@@ -6,12 +6,12 @@ a hole is read along where that is cheaper than a second request. A scale factor
 
 from collections import namedtuple
 
-from .modbus import ILLEGAL_DATA_ADDRESS, ModbusError
+from .modbus import ModbusError
 
 HOLE_REGISTERS = 22  # devices.md: what a 25 ms turnaround is worth at 9600 baud; see modbus.hole_registers
-RATES_MS = {"fast": 0, "slow": 10000, "once": 3600000}  # how old a value of each class may grow; 0: read at every poll
 SLOW_UNITS = ("Wh", "%", "Cel", "km")
-TRIES = 3  # of a read that fails otherwise than by Illegal Data Address, while its refusal is looked into
+REFUSALS = (2, 3)  # Illegal Data Address, and Illegal Data Value of devices that mind a read's length
+TRIES = 3  # of a read that fails otherwise, while its refusal is looked into
 
 Read = namedtuple("Read", ["fc", "address", "count"])
 # What a device refused: (fc, address) that no read may begin before and go on into, and spans that it does not have.
@@ -20,21 +20,10 @@ NOTHING = Learned((), ())
 
 
 def rate(unit: str, name: str) -> str:
-    """Return the class of a point whose profile names none: power is fast, energies slow, a rating is read once."""
+    """Return the class (`schedule.RATES`) of a point whose profile names none: power fast, energies slow."""
     if name.startswith("rated_"):
         return "once"
     return "slow" if unit in SLOW_UNITS else "fast"
-
-
-def due(ages_ms: dict, period_ms: int) -> list[str]:
-    """Return the classes to read now, given the age of each one's values (None: never read)."""
-    found = []
-    for name, most_ms in RATES_MS.items():
-        age_ms = ages_ms.get(name)
-        # Half a period early rather than half a period late.
-        if age_ms is None or 2 * age_ms + period_ms >= 2 * most_ms:
-            found.append(name)
-    return found
 
 
 def coalesce(
@@ -89,19 +78,21 @@ def _crosses(fc: int, first: int, end: int, barriers: tuple, learned: Learned) -
 
 
 class Bisect:
-    """Finds what a device minds in a read that it refused with Illegal Data Address.
+    """Finds what a device minds in a read that it refused with one of `REFUSALS`.
 
     Read what `next` says, then call `take` or `fail` with the error, until `next` is None; then `learned` has what is
-    new. It needs at most two reads a span. Nothing is learned from a read that fails otherwise.
+    new. It needs at most three reads a span. Nothing is learned from a read that fails otherwise.
     """
 
     def __init__(self, read: Read, spans: list) -> None:
         end = read.address + read.count
         self._barriers = []
         self._absent = []
-        self._open = []  # (spans read together, [how many halves of the pair were good, the second one's first span])
         self._tries = 0
-        self._refused([span for span in _apart(spans) if span[0] == read.fc and read.address <= span[1] < end])
+        whole = [span for span in _apart(spans) if span[0] == read.fc and read.address <= span[1] < end]
+        # (spans read together, [how many halves of the pair were good, the second one's first span]); first the whole
+        # once more: a refusal that does not last is no lesson.
+        self._open = [(whole, [-1, None])] if whole else []
 
     def next(self) -> Read | None:
         """Return the Read to make now, or None when all is known."""
@@ -121,7 +112,7 @@ class Bisect:
     def fail(self, error: Exception) -> None:
         """Go on: the device refused (ModbusError), or there was no good answer."""
         self._tries += 1
-        illegal = isinstance(error, ModbusError) and error.code == ILLEGAL_DATA_ADDRESS
+        illegal = isinstance(error, ModbusError) and error.code in REFUSALS
         if not illegal and self._tries < TRIES:
             return
         self._tries = 0

@@ -9,6 +9,7 @@ from collections import namedtuple
 from . import plan as planning
 from . import reading, register
 from .errors import WireError
+from .schedule import RATES
 
 Read = planning.Read
 # The half that a board keeps in its heap, under the names by which everybody else knows it.
@@ -208,6 +209,19 @@ def plan(
     """
     spans = [span(point) for point in profile.points if point.name in names]
     return planning.coalesce(spans, profile.manner.max_registers, hole, profile.manner.barriers, learned)
+
+
+def plan_levels(
+    profile: Profile, names: list | tuple, hole: int, learned: planning.Learned = planning.NOTHING
+) -> tuple[list[Read], ...]:
+    """Return the Reads of each level of `schedule.RATES`: the fast points alone, the slow ones with them, all."""
+    rates = {point.name: RATES.index(point.rate) for point in profile.points if point.name in names}
+    levels = []
+    for level in range(len(RATES)):
+        wanted = [name for name in names if rates.get(name, 0) <= level]
+        reads = plan(profile, wanted, hole, learned)
+        levels.append(levels[-1] if levels and levels[-1] == reads else reads)
+    return tuple(levels)
 
 
 def plan_identity(profile: Profile, hole: int = planning.HOLE_REGISTERS) -> list[Read]:

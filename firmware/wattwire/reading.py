@@ -37,6 +37,7 @@ Quirk = namedtuple("Quirk", ["width", "high", "plus", "minus", "sign", "offset",
 # How the device wants to be asked: the most registers at once, the bytes of each, the registers that no read may begin
 # before and go on into, and the pauses and patience it needs in ms.
 Manner = namedtuple("Manner", ["max_registers", "width", "barriers", "gap_ms", "unit_change_ms", "timeout_ms"])
+PLAIN = Manner(125, 2, (), 0, 0, 0)
 Profile = namedtuple(
     "Profile",
     ["id", "title", "positive", "manner", "models", "default", "points", "identity", "repeat", "roles", "walk"],

@@ -18,11 +18,14 @@ _ON_THE_BOARD = """
 import asyncio, time
 from wattboard import hal
 from wattboard.bus import Bus
+from wattwire.pace import Pace
 from wattwire.plan import Read
+from wattwire.reading import PLAIN
 bus = Bus(hal.uart({{"uart": 1, "baud": {baud}, "tx": 17, "rx": 16}}), {baud})
+pace = Pace(PLAIN)
 async def read(count):
     for _ in range(count):
-        await bus.read(1, Read(4, 0, {registers}))
+        await bus.read(1, Read(4, 0, {registers}), pace)
 asyncio.run(read(5))
 began = time.ticks_us()
 asyncio.run(read({count}))
