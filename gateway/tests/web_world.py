@@ -106,10 +106,13 @@ class HouseReader(Reader):
         return [DayView(day, 0, 21_500, 86_100, 86_400, judged) for day in days] if stream_id in range(1, 5) else None
 
     def depths(self):
-        return [Depth("wattnet", "retryable", 1, NOW - 60_000), Depth("wattnet", "completed", 23, NOW - 7_200_000)]
+        return [Depth("wattnet", "retryable", 1, NOW - 60_000), Depth("wattnet", "completed", 23, None)]
 
     def rewards(self, *, network=None, limit=1000):
         return [RewardView("wattnet", epoch, KEY, "0", 91_250 + epoch, {"why": "useful"}) for epoch in (2, 1)][:limit]
+
+    def received(self, network, bounds):
+        return [None if number % 3 else 91_250 + number for number in range(len(bounds) - 1)]
 
     def paid(self, network):
         return sum(reward.amount for reward in self.rewards())

@@ -10,13 +10,14 @@ from wattness.signing import Signer
 from .base import Network, Reconciled, Sources
 from .wattnet import open_wattnet
 
-__all__ = ["NETWORKS", "Network", "Reconciled", "Sources", "open_network"]
+__all__ = ["NETWORKS", "REWARD_UNITS", "Network", "Reconciled", "Sources", "open_network"]
 
 Opener = Callable[[NetworkConfig, Signer, Sources], AbstractAsyncContextManager[Network]]
 
 NETWORKS: dict[str, Opener] = {
     "wattnet": open_wattnet,
 }
+REWARD_UNITS = {"wattnet": "points"}
 
 
 def open_network(config: NetworkConfig, signer: Signer, sources: Sources) -> AbstractAsyncContextManager[Network]:

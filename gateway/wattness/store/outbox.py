@@ -15,10 +15,10 @@ from .writer import Writer
 
 T = TypeVar("T")
 
-_WAITING = "state IN ('available', 'running', 'retryable')"  # as the index job_due has it
+WAITING = "state IN ('available', 'running', 'retryable')"  # as the index job_due has it
 _LEASE = f"""
 UPDATE job SET state = 'running', attempt = attempt + 1, due_ms = :now + :lease
- WHERE id IN (SELECT id FROM job WHERE network = :network AND due_ms <= :now AND {_WAITING}
+ WHERE id IN (SELECT id FROM job WHERE network = :network AND due_ms <= :now AND {WAITING}
                ORDER BY due_ms, id LIMIT :n)
 RETURNING id
 """  # noqa: S608 — a running job is due again when its lease ends
@@ -80,7 +80,7 @@ class Outbox:
 
     async def next_due(self, network: str) -> int | None:
         """Real unix ms at which the next job is due or a lease ends; None when nothing waits."""
-        query = f"SELECT min(due_ms) FROM job WHERE network = ? AND {_WAITING}"  # noqa: S608
+        query = f"SELECT min(due_ms) FROM job WHERE network = ? AND {WAITING}"  # noqa: S608
         return await self._run(query, (network,), lambda rows: rows[0][0])
 
     async def wait(self, timeout_s: float) -> bool:
@@ -95,12 +95,11 @@ class Outbox:
     async def add_rewards(self, network: str, rewards: Sequence[Reward]) -> int:
         """Keep what a network paid; one row per (network, epoch, board key, device). Returns how many were new."""
         query = (
-            "INSERT OR IGNORE INTO reward (network, epoch, board_key, device, amount, detail) VALUES (?, ?, ?, ?, ?, ?)"
+            "INSERT OR IGNORE INTO reward (network, epoch, board_key, device, amount, detail, received_ms)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)"
         )
-        rows = [
-            (network, paid.epoch, paid.board_key, paid.device, paid.amount, msgspec.json.encode(paid.detail).decode())
-            for paid in rewards
-        ]
+        now = self._clock.now_ms()
+        rows = [(network, *paid[:4], msgspec.json.encode(paid.detail).decode(), now) for paid in rewards]
         return await self._writer.run(lambda: self._insert(query, rows))
 
     def announce(self) -> None:
@@ -113,9 +112,11 @@ class Outbox:
         return [_job(*ask(self._connection, _JOBS, (job_id,))[0]) for job_id in ids]
 
     def _insert(self, query: str, rows: list[tuple[Any, ...]]) -> int:
-        before = self._connection.total_changes()
-        self._connection.executemany(query, rows)
-        return self._connection.total_changes() - before
+        new = 0
+        for row in rows:
+            self._connection.execute(query, row)
+            new += self._connection.changes()
+        return new
 
     async def _run(self, query: str, bindings: tuple[Any, ...], result: Callable[[list[Any]], T] = len) -> T:  # type: ignore[assignment]
         return await self._writer.run(lambda: result(ask(self._connection, query, bindings)))

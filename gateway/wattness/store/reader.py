@@ -4,6 +4,7 @@ import datetime as dt
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +16,8 @@ from wattness.errors import StoreError
 from .board import INT_MAX, read
 from .history import DayView, History, HistoryView
 from .history_schema import history_path
-from .rows import newest_values
+from .outbox import WAITING
+from .rows import newest_row, newest_values
 from .schema import connect_to_read
 from .views import (
     BoardView,
@@ -92,6 +94,11 @@ class Reader:
         rows = self._rows("SELECT board_id, device FROM stream WHERE id = ?", stream_id)
         return newest_values(self._connection, rows[0][0], rows[0][1], point, since_ms, limit) if rows else []
 
+    def newest_row(self, stream_id: int) -> tuple[int, dict[str, int | float]] | None:
+        """A stream's newest row as (unix ms, {point: value}); what has no value is not there."""
+        rows = self._rows("SELECT board_id, device FROM stream WHERE id = ?", stream_id)
+        return newest_row(self._connection, rows[0][0], rows[0][1]) if rows else None
+
     def history(self, stream_id: int, point: str, from_ms: int, to_ms: int, step: str = "auto") -> HistoryView | None:
         """Aggregates of one point that begin in [from_ms, to_ms); None without such a point. Raises ConfigError.
 
@@ -118,7 +125,7 @@ class Reader:
     ) -> list[IntervalView]:
         """Final intervals that were not simply accepted, newest first."""
         where = (
-            "WHERE interval.id < ?1 AND (?2 IS NULL OR stream_id = ?2) AND verdict <> 'accepted'"
+            "WHERE interval.id < ?1 AND verdict <> 'accepted' AND (?2 IS NULL OR stream_id = ?2)"
             " ORDER BY interval.id DESC LIMIT ?3"
         )
         return [self._interval(row) for row in self._rows(_INTERVALS + where, before or INT_MAX, stream_id, limit)]
@@ -140,21 +147,34 @@ class Reader:
 
     def depths(self) -> list[Depth]:
         """Jobs per network and state."""
-        query = "SELECT network, state, count(*), min(created_ms) FROM job GROUP BY 1, 2 ORDER BY 1, 2"
-        return [Depth(*row) for row in self._rows(query)]
+        query = f"SELECT network, state, min(created_ms) FROM job WHERE {WAITING} GROUP BY 1, 2"  # noqa: S608
+        oldest = {(network, state): created for network, state, created in self._rows(query)}
+        query = "SELECT network, name, n FROM total WHERE name <> 'paid' AND n > 0 ORDER BY 1, 2"
+        return [Depth(network, state, n, oldest.get((network, state))) for network, state, n in self._rows(query)]
 
     def rewards(self, *, network: str | None = None, limit: int = 1000) -> list[RewardView]:
         """What was paid, newest epoch first."""
         query = (
             "SELECT network, epoch, lower(hex(board_key)), device, amount, detail FROM reward"
-            " WHERE ?1 IS NULL OR network = ?1 ORDER BY epoch DESC, network, board_key, device LIMIT ?2"
+            " WHERE network = ? ORDER BY epoch DESC, board_key, device LIMIT ?"
         )
-        return [RewardView(*(*row[:5], msgspec.json.decode(row[5]))) for row in self._rows(query, network, limit)]
+        names = [row[0] for row in self._rows("SELECT network FROM total WHERE name = 'paid' ORDER BY 1")]
+        rows = [row for name in names if network in {None, name} for row in self._rows(query, name, limit)]
+        rows.sort(key=lambda row: -row[1])  # a stable sort: networks and boards stay in order
+        return [RewardView(*(*row[:5], msgspec.json.decode(row[5]))) for row in rows[:limit]]
+
+    def received(self, network: str, bounds: Sequence[int]) -> list[int | None]:
+        """What a network paid between each two of these civil times, by when we learnt of it; None: nothing."""
+        query = (
+            "SELECT sum(amount) FROM reward INDEXED BY reward_received"
+            " WHERE network = ? AND received_ms >= ? AND received_ms < ?"
+        )
+        return [self._rows(query, network, *pair)[0][0] for pair in pairwise(bounds)]
 
     def paid(self, network: str) -> int:
         """All that a network has paid."""
-        total: int = self._rows("SELECT coalesce(sum(amount), 0) FROM reward WHERE network = ?", network)[0][0]
-        return total
+        rows = self._rows("SELECT n FROM total WHERE network = ? AND name = 'paid'", network)
+        return rows[0][0] if rows else 0
 
     def last_epoch(self, network: str) -> int | None:
         """The newest epoch of which a reward of this network is known."""

@@ -9,7 +9,9 @@ import apsw
 
 from wattness.errors import StoreError
 
-VERSION = 2
+from . import totals
+
+VERSION = 3
 BUSY_MS = 5000
 
 TABLES = """
@@ -190,6 +192,7 @@ CREATE TABLE reward (
   device TEXT NOT NULL,
   amount INTEGER NOT NULL,
   detail TEXT NOT NULL,
+  received_ms INTEGER,  -- civil time at which we learnt of it; null: before this was kept
   PRIMARY KEY (network, epoch, board_key, device)
 ) STRICT, WITHOUT ROWID;
 
@@ -206,6 +209,7 @@ MIGRATIONS = {  # from that version to the next
         "ALTER TABLE board ADD COLUMN provenance TEXT NOT NULL DEFAULT 'board'"
         " CHECK (provenance IN ('board', 'gateway'))"
     ),
+    2: totals.MIGRATION,
 }
 
 
@@ -270,7 +274,7 @@ def _migrate(connection: apsw.Connection, path: Path) -> None:
         if found > VERSION:
             raise StoreError(f"{path} was written by a newer version of Wattness; install that one.")
         if found == 0:
-            connection.execute(TABLES)
+            connection.execute(TABLES + totals.TABLES)
         for version in range(found or VERSION, VERSION):
             connection.execute(MIGRATIONS[version])
         connection.pragma("user_version", VERSION)

@@ -98,7 +98,7 @@ class Depth(msgspec.Struct, frozen=True):
     network: str
     state: str
     count: int
-    oldest_unix_ms: int  # civil time of its creation
+    oldest_unix_ms: int | None  # civil time of its creation; null: none of them waits
 
 
 class Hole(msgspec.Struct, frozen=True):

@@ -121,6 +121,15 @@ class RuleNow(msgspec.Struct, frozen=True):
     count: int
 
 
+class DailyReward(msgspec.Struct, frozen=True):
+    """What a network paid in one day, by when the gateway learnt of it; days without pay are left out."""
+
+    day: str  # YYYY-MM-DD in the site's time zone
+    network: str
+    amount: int
+    unit: str
+
+
 class BoardLogin(msgspec.Struct, frozen=True):
     """How a board logs in to its broker."""
 

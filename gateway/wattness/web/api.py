@@ -147,7 +147,9 @@ def _network(
         url=config.url,
         jobs={depth.state: depth.count for depth in own},
         depth=sum(depth.count for depth in waiting),
-        oldest_unix_ms=min((depth.oldest_unix_ms for depth in waiting), default=None),
+        oldest_unix_ms=min(
+            (depth.oldest_unix_ms for depth in waiting if depth.oldest_unix_ms is not None), default=None
+        ),
         last_receipt=next((job.receipt for job in jobs if job.receipt), None),
         last_reason=next((job.reason for job in jobs if job.reason and job.state != "completed"), None),
         paid=reader.paid(config.name),

@@ -1,22 +1,25 @@
 """What the API says of the past: history, days, verdicts and their rules."""
 
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
 from zoneinfo import ZoneInfo
 
 from wattness import quality
 from wattness.errors import ConfigError
-from wattness.store.history import DayView, HistoryView
+from wattness.networks import REWARD_UNITS
+from wattness.store.history import DayView, HistoryView, day_bounds
 from wattness.store.reader import Reader
 from wattness.store.views import IntervalView
 
-from .answers import Reason, RuleNow, VerdictNow
+from .answers import DailyReward, Reason, RuleNow, VerdictNow
 from .flow import leading
-from .queries import DaysQuery, HistoryQuery, Nothing, VerdictsQuery
+from .queries import DailyQuery, DaysQuery, HistoryQuery, Nothing, VerdictsQuery
 from .routes import NotFoundError, RefusalError, Route
 from .sources import Sources
 
 DAY_MS = 86_400_000
-DAYS = 7  # without a question for more
+WEEK, MONTH = 7, 31
 
 
 class Past:
@@ -33,6 +36,9 @@ class Past:
         self.routes = (
             Route("GET", one + "/history", past, HistoryView, self.history, HistoryQuery),
             Route("GET", one + "/days", days, list[DayView], self.days, DaysQuery),
+            Route(
+                "GET", "/api/v1/rewards/daily", "What each day brought.", list[DailyReward], self.rewards, DailyQuery
+            ),
             Route("GET", "/api/v1/verdicts", judged, list[VerdictNow], self.verdicts, VerdictsQuery),
             Route("GET", "/api/v1/rules", "The rules of quality, in plain words.", list[RuleNow], self.rules),
         )
@@ -45,28 +51,43 @@ class Past:
 
         def ask(reader: Reader) -> HistoryView:
             name = point or _leading(reader, query.stream)
-            try:
-                found = reader.history(query.stream, name, since, until, query.step)
-            except ConfigError as error:
-                raise RefusalError(400, str(error)) from None
+            found = reader.history(query.stream, name, since, until, query.step)
             if found is None:
                 raise NotFoundError(f"There is no stream {query.stream} with a point {name!r}.")
             return found
 
-        return await self._from.store.read(ask)
+        with _asked_badly():
+            return await self._from.store.read(ask)
 
     async def days(self, query: DaysQuery) -> list[DayView]:
         """Return a stream's days."""
-        now = dt.datetime.fromtimestamp(self._from.clock.now_ms() / 1000, ZoneInfo(self._timezone))
-        until = query.until or now.date()
-        since = query.since or until - dt.timedelta(min(DAYS - 1, until.toordinal() - 1))
-        try:
+        since, until = self._reach(query.since, query.until, WEEK)
+        with _asked_badly():
             found = await self._from.store.read(lambda reader: reader.days(query.stream, since, until, self._timezone))
-        except ConfigError as error:
-            raise RefusalError(400, str(error)) from None
         if found is None:
             raise NotFoundError(f"There is no stream {query.stream}.")
         return found
+
+    async def rewards(self, query: DailyQuery) -> list[DailyReward]:
+        """Return what each day brought."""
+        since, until = self._reach(query.since, query.until, MONTH)
+        known = {network.name: network.kind for network in self._from.config.network}
+        if query.network is not None and query.network not in known:
+            raise NotFoundError(f"There is no network {query.network!r} in the settings.")
+
+        def ask(reader: Reader) -> list[DailyReward]:
+            bounds = day_bounds(since, until, self._timezone)
+            days = [(since + dt.timedelta(number)).isoformat() for number in range(len(bounds) - 1)]
+            return [
+                DailyReward(day, name, amount, REWARD_UNITS.get(kind, "units"))
+                for name, kind in known.items()
+                if query.network in {None, name}
+                for day, amount in zip(days, reader.received(name, bounds), strict=True)
+                if amount is not None
+            ]
+
+        with _asked_badly():
+            return await self._from.store.read(ask)
 
     async def verdicts(self, query: VerdictsQuery) -> list[VerdictNow]:
         """Return intervals that were flagged or quarantined."""
@@ -79,12 +100,26 @@ class Past:
     async def rules(self, _: Nothing) -> list[RuleNow]:
         """Return every rule, with how often it has spoken."""
         counters = await self._from.store.read(lambda reader: reader.counters())
-        return [
-            RuleNow(
-                rule.code, rule.level, rule.title, rule.text, counters.get(rule.counter[0], {}).get(rule.counter[1], 0)
-            )
-            for rule in quality.rules()
-        ]
+        return [RuleNow(*rule, _count(counters, *rule.counter)) for rule in quality.rules()]
+
+    def _reach(self, since: dt.date | None, until: dt.date | None, days: int) -> tuple[dt.date, dt.date]:
+        """Return from which day to which, up to today unless it is said."""
+        now = dt.datetime.fromtimestamp(self._from.clock.now_ms() / 1000, ZoneInfo(self._timezone))
+        until = until or now.date()
+        return since or until - dt.timedelta(min(days - 1, until.toordinal() - 1)), until
+
+
+@contextmanager
+def _asked_badly() -> Iterator[None]:
+    """Say to the asker what the store says of the question."""
+    try:
+        yield
+    except ConfigError as error:
+        raise RefusalError(400, str(error)) from None
+
+
+def _count(counters: dict[str, dict[str, int]], name: str, reason: str) -> int:
+    return counters.get(name, {}).get(reason, 0)
 
 
 def _leading(reader: Reader, stream_id: int) -> str:

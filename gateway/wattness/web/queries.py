@@ -67,6 +67,14 @@ class VerdictsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
 
 
+class DailyQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"since": "from", "until": "to"}):
+    """Which days' rewards, of the site's time zone; without days the last month."""
+
+    network: Name | None = None
+    since: dt.date | None = None
+    until: dt.date | None = None
+
+
 class BoardQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which board, by its key id."""
 
