@@ -14,7 +14,7 @@ from openapi_spec_validator import validate
 from wattness.errors import ConfigError, StoreError
 from wattness.web import events, server
 from wattness.web.api import Api
-from wattness.web.gate import LOGIN, LOGOUT
+from wattness.web.gate import LOGIN, LOGOUT, METRICS
 from wattness.web.manage import Manage
 from wattness.web.past import Past
 from wattness.web.server import ASSETS, EVENTS, serve
@@ -43,7 +43,7 @@ async def test_openapi_document_is_valid_and_complete():
     async with served() as session:
         _, document = await get(session, "/api/openapi.json")
     validate(document)
-    assert set(document["paths"]) == {route.path for route in all_routes()} | {EVENTS, LOGIN, LOGOUT}
+    assert set(document["paths"]) == {route.path for route in all_routes()} | {EVENTS, LOGIN, LOGOUT, METRICS}
     parameters = document["paths"]["/api/v1/streams/{stream}/rows"]["get"]["parameters"]
     assert [(one["name"], one["in"], one["required"]) for one in parameters] == [
         ("stream", "path", True),

@@ -145,6 +145,10 @@ class Reader:
             for (raw,) in self._execute(query, board_key, log, first, last):
                 yield raw
 
+    def acknowledged(self) -> dict[int, int]:
+        """How many frames each board need not keep any longer."""
+        return dict(self._rows("SELECT board_id, sum(head) FROM log GROUP BY 1"))
+
     def depths(self) -> list[Depth]:
         """Jobs per network and state."""
         query = f"SELECT network, state, min(created_ms) FROM job WHERE {WAITING} GROUP BY 1, 2"  # noqa: S608

@@ -23,11 +23,10 @@ def leading(stream: StreamView) -> PointView | None:
 def flow(reader: Reader, streams: Iterable[StreamView], clock: Clock) -> Flow:
     """Return the power flow; a role of which any stream is silent is unknown."""
     now = clock.now_ms()
-    since = now - FRESH_MS - round(ON_THE_WAY_S * 1000 * clock.rate)
     alive = [stream for stream in streams if (stream.last_unix_ms or 0) > now - GONE_MS]
     values: dict[str, list[float | None]] = {}
     for stream in alive:
-        values.setdefault(stream.role, []).append(_newest(reader, stream, since))
+        values.setdefault(stream.role, []).append(_power(reader, stream, clock))
     pv, battery, grid, load = (_sum(values.get(role, [])) for role in ("pv", "battery", "grid", "load"))
     vehicle = _sum(values["charger"]) if "charger" in values else _sum(values.get("vehicle", []))
     derived = load is None and "load" not in values and "grid" in values
@@ -47,12 +46,18 @@ def flow(reader: Reader, streams: Iterable[StreamView], clock: Clock) -> Flow:
     )
 
 
-def _newest(reader: Reader, stream: StreamView, since_ms: int) -> float | None:
-    point = leading(stream)
-    if point is None or point.unit != "W" or (stream.last_unix_ms or 0) < since_ms:
+def newest(reader: Reader, stream: StreamView, point: PointView, clock: Clock) -> float | None:
+    """Return a point's newest value, unless it is old or the device gave none."""
+    since_ms = clock.now_ms() - FRESH_MS - round(ON_THE_WAY_S * 1000 * clock.rate)
+    if (stream.last_unix_ms or 0) < since_ms:
         return None
     rows = reader.values(stream.id, point.name, since_ms, 1)
     return rows[-1][1] if rows else None
+
+
+def _power(reader: Reader, stream: StreamView, clock: Clock) -> float | None:
+    point = leading(stream)
+    return None if point is None or point.unit != "W" else newest(reader, stream, point, clock)
 
 
 def _whole(value: float | None) -> int | None:

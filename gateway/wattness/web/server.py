@@ -15,9 +15,10 @@ from .answers import Live
 from .api import Api
 from .credentials import Credentials
 from .events import Events
-from .gate import LOGIN, LOGOUT, OPEN, Gate
+from .gate import LOGIN, LOGOUT, METRICS, OPEN, Gate
 from .limiter import Limiter
 from .manage import Manage
+from .metrics import Metrics
 from .openapi import describe
 from .past import Past
 from .queries import Login
@@ -28,7 +29,7 @@ from .tls import check_web, is_local
 ASSETS = Path(__file__).parent / "assets"
 REQUEST_BYTES_MAX = 64 * 1024
 STOP_S = 2.0
-EVENTS, EVENT = "/api/v1/events", "text/event-stream"
+EVENTS, EVENT, TEXT = "/api/v1/events", "text/event-stream", "text/plain"
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -70,10 +71,12 @@ def make_app(sources: Sources) -> tuple[web.Application, Events]:
     api, gate = Api(sources), open_gate(sources)
     events = Events(api, gate.admits)
     routes = (*api.routes, *Past(sources).routes, *Manage(sources).routes)
+    metrics = Metrics(sources, lambda: _counts(events, gate))
     special = (
         (Route("POST", LOGIN, "Log in: sets a cookie.", None, gate.login, body=Login, status=204), gate.login),
         (Route("POST", LOGOUT, "Log out.", None, gate.logout, status=204), gate.logout),
         (Route("GET", EVENTS, "Live values as server-sent events.", Live, api.live, media_type=EVENT), events.stream),
+        (Route("GET", METRICS, "Counts for Prometheus.", str, metrics.scrape, media_type=TEXT), metrics.scrape),
     )
     described = (*routes, *(route for route, _ in special))
     document = msgspec.json.encode(describe(described, sources.version, OPEN))
@@ -93,6 +96,15 @@ def make_app(sources: Sources) -> tuple[web.Application, Events]:
     app.router.add_get("/", page)
     app.router.add_static("/assets", ASSETS)
     return app, events
+
+
+def _counts(events: Events, gate: Gate) -> dict[str, int]:
+    return {
+        "listeners": len(events),
+        "event_listeners_dropped": events.dropped,
+        "logins_failed": gate.failures,
+        "logins_refused": gate.refusals,
+    }
 
 
 def open_gate(sources: Sources) -> Gate:

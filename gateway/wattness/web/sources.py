@@ -16,6 +16,11 @@ T = TypeVar("T")
 class Store(Protocol):
     """The part of the store that the page needs."""
 
+    @property
+    def failing(self) -> bool:
+        """Whether the disk takes nothing."""
+        ...
+
     async def read(self, query: Callable[[Reader], T]) -> T:
         """Run a query in the reading thread."""
         ...
