@@ -12,8 +12,9 @@ import aiomqtt
 import psutil
 import pytest
 
-from wattness.broker import Broker, external
+from wattness.broker import Broker
 from wattness.config import Config, Mqtt
+from wattness.endpoints import remote
 from wattness.errors import ConfigError
 from wattness.model import Login
 
@@ -182,22 +183,23 @@ async def test_broken_store_is_made_anew(nats):
         await board.publish(f"wattness/1/{A}/frame", b"again", qos=1)
 
 
-def config(tmp_path, **mqtt):
-    return Config(mqtt=Mqtt(**mqtt), home=str(tmp_path))
+def external(tmp_path, **mqtt):
+    config = Config(mqtt=Mqtt(**mqtt), home=str(tmp_path))
+    return remote(config, config.mqtt, "$.mqtt")
 
 
 def test_external_broker_by_url(tmp_path):
     secret = tmp_path / "mqtt.password"
     secret.write_text("hush\n")
     secret.chmod(0o600)
-    endpoint = external(config(tmp_path, url="mqtts://wa%40tt@broker.home", password_file="mqtt.password"))
+    endpoint = external(tmp_path, url="mqtts://wa%40tt@broker.home", password_file="mqtt.password")
     assert endpoint == ("broker.home", 8883, "wa@tt", "hush", True, "")
     secret.chmod(0o640)
     with pytest.raises(ConfigError, match="readable by others: run `chmod 600"):
-        external(config(tmp_path, url="mqtt://broker.home", password_file="mqtt.password"))
+        external(tmp_path, url="mqtt://broker.home", password_file="mqtt.password")
 
 
 @pytest.mark.parametrize("url", ["mqtt://", "mqtt://host:nine", "mqtt://u:p@host", "mqtt://host:99999"])
 def test_bad_url_is_refused(tmp_path, url):
     with pytest.raises(ConfigError, match=r"\$\.mqtt\.url"):
-        external(config(tmp_path, url=url))
+        external(tmp_path, url=url)

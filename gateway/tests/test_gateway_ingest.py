@@ -243,5 +243,5 @@ async def test_tls_is_checked(mosquitto, tmp_path):
 
 async def test_ca_file_without_certificates_is_refused(tmp_path):
     (tmp_path / "ca.pem").write_text("nothing")
-    with pytest.raises(ConfigError, match=r"\$\.mqtt\.ca_file"):
+    with pytest.raises(ConfigError, match="holds no certificates"):
         MqttLink(Endpoint("h", 8883, "", "", True, str(tmp_path / "ca.pem")))

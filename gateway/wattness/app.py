@@ -9,17 +9,19 @@ from importlib.metadata import version
 from pathlib import Path
 
 from . import forward
-from .broker import Broker, external
+from .broker import Broker
 from .config import DATABASE_NAME, Config
+from .endpoints import remote
 from .enrolment import board_settings
 from .errors import WattnessError
+from .homeassistant.bridge import Bridge, Facts
 from .housekeeping import BoardsWatch, DropsWatch, HolesWatch, every, logins
 from .ingest.mqtt import MqttLink
 from .intake import Intake
 from .keys import open_signer
 from .lock import HomeLock
 from .model import Board, Endpoint
-from .networks import open_network
+from .networks import REWARD_UNITS, open_network
 from .post import Post, Resender
 from .signing import key_hash
 from .store.sqlite import Settings, open_store
@@ -97,6 +99,8 @@ async def gateway(config: Config) -> AsyncIterator[str]:
         tasks(every(TICK_S, BoardsWatch(store, verifiers, post, broker).refresh), "boards")
         tasks(every(HOLES_S, HolesWatch(store, Resender(post, store.next_counter)).look), "holes")
         tasks(every(TICK_S, DropsWatch(store, link).save), "drops")
+        if config.homeassistant.enabled:
+            tasks(_bridge(config, endpoint, sources).run(), "homeassistant")
         if broker is not None:
             await link.wait_connected(LINK_READY_S)
         yield f"ready page={address} boards={endpoint.host}:{endpoint.port} gateway={gateway_hash.hex()}"
@@ -114,10 +118,20 @@ async def _tasks() -> AsyncIterator[Callable[..., None]]:
 
 async def _open_broker(stack: AsyncExitStack, config: Config, boards: list[Board]) -> tuple[Endpoint, Broker | None]:
     if config.mqtt.url:
-        return external(config), None
-    broker = Broker(config.path("broker"), config.mqtt.listen, logins(boards))
+        return remote(config, config.mqtt, "$.mqtt"), None
+    home = config.homeassistant
+    prefix = home.prefix if home.enabled and not home.url else ""
+    broker = Broker(config.path("broker"), config.mqtt.listen, logins(boards), prefix)
     await stack.enter_async_context(broker)
     return broker.endpoint, broker
+
+
+def _bridge(config: Config, boards: Endpoint, known: Sources) -> Bridge:
+    """Return what tells Home Assistant: on the home's own broker, else on the boards'."""
+    home = config.homeassistant
+    endpoint = remote(config, home, "$.homeassistant") if home.url else boards
+    facts = Facts(known.store, known.clock, known.version, known.gateway, config.network, REWARD_UNITS)
+    return Bridge(endpoint, home.prefix, facts)
 
 
 async def _feed(link: MqttLink, intake: Intake) -> None:

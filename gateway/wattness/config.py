@@ -21,13 +21,25 @@ _PASSWORD_IN_URL = re.compile(r"[a-z+]+://[^/@]*:[^/@]+@", re.IGNORECASE)
 Natural = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where boards reach us. Without `url` the gateway runs its own broker on `listen`."""
+class RemoteBroker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An MQTT broker that is not ours, and how we log in to it."""
 
     url: str = ""  # mqtt://user@host:port or mqtts://…; the password comes from password_file
     password_file: str = ""
     ca_file: str = ""  # for mqtts:// with a certificate of your own; empty: the system's
+
+
+class Mqtt(RemoteBroker, frozen=True, forbid_unknown_fields=True):
+    """Where boards reach us. Without `url` the gateway runs its own broker on `listen`."""
+
     listen: str = "127.0.0.1:1883"
+
+
+class HomeAssistant(RemoteBroker, frozen=True, forbid_unknown_fields=True):
+    """Home Assistant's discovery; without `url` on the boards' broker, which then has a login for Home Assistant."""
+
+    enabled: bool = False
+    prefix: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]+$", max_length=64)] = "homeassistant"
 
 
 class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,6 +88,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clock: ClockConfig = ClockConfig()
     site: Site | None = None
     network: list[NetworkConfig] = []
+    homeassistant: HomeAssistant = HomeAssistant()
     home: str = ""
 
     def path(self, name: str) -> Path:
@@ -164,5 +177,6 @@ def _check(config: Config) -> None:
         check_timezone(config.site.timezone, "$.site.timezone")
     split_address(config.web.listen, "$.web.listen")
     split_address(config.mqtt.listen, "$.mqtt.listen")
-    if config.mqtt.url:
-        check_url(config.mqtt.url, ("mqtt", "mqtts"), "$.mqtt.url")
+    for path, url in (("$.mqtt.url", config.mqtt.url), ("$.homeassistant.url", config.homeassistant.url)):
+        if url:
+            check_url(url, ("mqtt", "mqtts"), path)

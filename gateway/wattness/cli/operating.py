@@ -33,6 +33,11 @@ CONFIG_TEXT = """\
 # final_after_h = 24                  # so long a gap is waited for
 # future_s = 120                      # rows dated further ahead are quarantined
 
+[homeassistant]
+# enabled = false                     # tell Home Assistant, by MQTT discovery; `wattness homeassistant` shows the login
+# url = "mqtt://user@broker.example"  # the home's own broker, instead of ours; password_file and ca_file as above
+# prefix = "homeassistant"
+
 # [[network]]                         # one for each reward network
 # name = "wattnet"
 # kind = "wattnet"

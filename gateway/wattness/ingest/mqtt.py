@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import random
-import ssl
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -11,7 +10,7 @@ from typing import cast
 
 import aiomqtt
 
-from wattness.errors import ConfigError
+from wattness.endpoints import tls_context
 from wattness.model import Arrival, Endpoint
 
 from .buffered import buffer
@@ -42,7 +41,7 @@ class MqttLink:
         self.connects = 0
         self.counts: Counter[str] = Counter()  # dropped_full, bad_topic, too_long, unsent
         self.states: dict[bytes, str] = {}  # kid → online | offline
-        self._tls = _tls_context(endpoint)
+        self._tls = tls_context(endpoint)
         self._waiting_max = waiting_max
         self._random = random.Random(seed)  # noqa: S311 - jitter
         self._waiting: deque[tuple[Arrival, aiomqtt.Client | None, int]] = deque()
@@ -188,12 +187,3 @@ def _kid(text: str) -> bytes | None:
     except ValueError:
         return None
     return kid if kid.hex() == text and len(kid) == 8 else None
-
-
-def _tls_context(endpoint: Endpoint) -> ssl.SSLContext | None:
-    if not endpoint.tls:
-        return None
-    try:
-        return ssl.create_default_context(cafile=endpoint.ca_file or None)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"$.mqtt.ca_file: {endpoint.ca_file} holds no certificates ({error})") from None

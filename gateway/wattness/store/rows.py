@@ -19,9 +19,10 @@ def newest_values(  # noqa: PLR0913, PLR0917 — what is asked
     """Return [unix ms, value in the point's unit] ascending: the newest `limit` rows that are not before `since_ms`."""
     parts: list[tuple[list[int], list[int | None]]] = []
     count = 0
-    for times, values in _newest_parts(connection, board_id, device, point):
+    for times, columns in _newest_entries(connection, board_id, device, {point}):
         if not times:
             continue
+        values = columns.get(point, [None] * len(times))
         if times[-1] < since_ms or count >= limit:
             break
         parts.append((times, values))
@@ -36,10 +37,19 @@ def newest_values(  # noqa: PLR0913, PLR0917 — what is asked
     return found[-limit:]
 
 
-def _newest_parts(
-    connection: apsw.Connection, board_id: int, device: str, point: str
-) -> Iterator[tuple[list[int], list[int | None]]]:
-    """Yield (times, milli-values) of each entry, the newest frame first."""
+def newest_row(connection: apsw.Connection, board_id: int, device: str) -> tuple[int, dict[str, int | float]] | None:
+    """Return a device's newest row as (unix ms, {point: value in its unit}); what has no value is not there."""
+    for times, columns in _newest_entries(connection, board_id, device, None):
+        if times:
+            last = {name: values[-1] for name, values in columns.items()}
+            return times[-1], {name: _decimal(value) for name, value in last.items() if value is not None}
+    return None
+
+
+def _newest_entries(
+    connection: apsw.Connection, board_id: int, device: str, points: set[str] | None
+) -> Iterator[tuple[list[int], dict[str, list[int | None]]]]:
+    """Yield (times, {point: milli-values}) of each entry, the newest frame first; None asks for all points."""
     bodies: dict[tuple[int, bytes], Any] = {}
     frames: Iterator[Any]
     query = (
@@ -55,18 +65,20 @@ def _newest_parts(
         key = (record.log, record.body.streams_hash)
         if key not in bodies:
             bodies[key] = _body(connection, board_id, *key)
-        yield from _parts(record, bodies[key], device, point, start)
+        yield from _entries(record, bodies[key], device, points, start)
 
 
-def _parts(record: Any, body: Any, device: str, point: str, start: int) -> Iterator[tuple[list[int], list[int | None]]]:
+def _entries(
+    record: Any, body: Any, device: str, points: set[str] | None, start: int
+) -> Iterator[tuple[list[int], dict[str, list[int | None]]]]:
     names = [] if body is None else evidence.devices(body)
     for entry in reversed(record.body.entries):
         if entry.stream >= len(names) or names[entry.stream] != device:
             continue
         stream = body.streams[entry.stream]
         if len(entry.columns) == len(stream.points):
-            times, columns = evidence.entry_rows(entry, stream, start, {point})
-            yield times, columns.get(point, [None] * len(times))
+            wanted = {point.name for point in stream.points} if points is None else points
+            yield evidence.entry_rows(entry, stream, start, wanted)
 
 
 def _body(connection: apsw.Connection, board_id: int, log: int, streams_hash: bytes) -> Any:

@@ -1,0 +1,1 @@
+"""Home Assistant: what the gateway knows, as devices of the home's own MQTT broker."""
