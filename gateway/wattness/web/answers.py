@@ -32,6 +32,7 @@ class Status(msgspec.Struct, frozen=True):
     now_unix_ms: int  # civil time, which a demo may run faster
     started_unix_ms: int
     rate: int
+    timezone: str  # whose days and hours the page shows
     broker: BrokerNow
 
 

@@ -93,6 +93,7 @@ class Api:
             now_unix_ms=source.clock.now_ms(),
             started_unix_ms=source.started_unix_ms,
             rate=source.clock.rate,
+            timezone="UTC" if source.config.site is None else source.config.site.timezone,
             broker=source.broker(),
         )
 
