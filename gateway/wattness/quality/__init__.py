@@ -1,5 +1,6 @@
 """Physics before rewards: what frames, intervals and recorded days cannot be, and why."""
 
+from .facts import Facts, Place
 from .frames import (
     CLOCK_STEP,
     CLOCK_STEP_MS,
@@ -17,7 +18,9 @@ from .frames import (
     Verdict,
     advances,
 )
-from .registry import ACCEPTED, FLAGGED, QUARANTINED, Rule, rules
+from .judge import Judge, unapplied
+from .memory import Memory, Print
+from .registry import ACCEPTED, FLAGGED, LEVELS, QUARANTINED, RULES, Rule, rules
 
 __all__ = [
     "ACCEPTED",
@@ -29,15 +32,23 @@ __all__ = [
     "FUTURE_TIME",
     "IMPOSSIBLE_TIME",
     "IMPOSSIBLE_VALUE",
+    "LEVELS",
     "OTHER_GATEWAY",
     "QUARANTINED",
+    "RULES",
     "TOO_MANY_STREAMS",
     "UNKNOWN_STREAM",
     "UNKNOWN_STREAMS",
     "UNPROVABLE",
+    "Facts",
+    "Judge",
     "Limits",
+    "Memory",
+    "Place",
+    "Print",
     "Rule",
     "Verdict",
     "advances",
     "rules",
+    "unapplied",
 ]

@@ -30,8 +30,8 @@ UNLIKE_RATED_SHARE = 0.005  # … or this share of an hour at rated power
 def check(facts: Facts, memory: Memory, notes: Notes) -> None:
     """Apply all of them."""
     _falls(facts, memory, notes)
-    for name, step in facts.steps.items():
-        memory.steps[name] = min(step, memory.steps.get(name, step))
+    for name, level in facts.levels.items():
+        memory.learn_step(name, level)
     _jumps(facts, memory, notes)
     _against_power(facts, memory, notes)
 

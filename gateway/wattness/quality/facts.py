@@ -3,7 +3,6 @@
 Units are the wire's working units: mW, mWh, ms, and thousandths of every other point's unit.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -11,12 +10,10 @@ from typing import Any, NamedTuple
 from wattwire import evidence, interval
 from wattwire.interval import EXPORT, IMPORT, JOIN_MS_MAX, POWER
 
-SAMPLED = {"frequency": "Hz", "voltage": "V", "voltage_l1": "V", "soc": "%"}  # a value or two tell enough
-MOVING = {"speed": "km/h", "odometer": "km", "latitude": "deg", "longitude": "deg"}  # positions: recorded files only
-EARTH_M = 6_371_000
-HOUR_MS = 3_600_000
+from .journey import MOVING, Column, Move, moves_of
 
-Column = Sequence[int | None]
+SAMPLED = {"frequency": "Hz", "voltage": "V", "voltage_l1": "V", "soc": "%"}  # a value or two tell enough
+HOUR_MS = 3_600_000
 
 
 class Fall(NamedTuple):
@@ -41,15 +38,6 @@ class Stat(NamedTuple):
     mean: int
 
 
-class Move(NamedTuple):
-    """How a vehicle moved from one row to the next: metres by odometer, by speed and by position, where known."""
-
-    elapsed_ms: int
-    odometer_m: float | None
-    speed_m: float | None
-    position_m: float | None
-
-
 class Facts(NamedTuple):
     """One stream in [a, b). `energy` holds counters only; a stream without them has none."""
 
@@ -66,8 +54,7 @@ class Facts(NamedTuple):
     energy: Mapping[str, int]
     gap_energy: Mapping[str, int]
     falls: Sequence[Fall]
-    steps: Mapping[str, int]  # the least rise of each counter that was seen, where one was
-    levels: Mapping[str, int]  # of the counters, at the last row
+    levels: Mapping[str, int]  # of the counters, at the last row that is known
     samples: Mapping[str, Stat]
     moves: Sequence[Move] = ()
 
@@ -95,70 +82,91 @@ class Place(NamedTuple):
 
 
 def of_blocks(place: Place, blocks: Sequence[Any], figures: Mapping[str, Any]) -> Facts | None:
-    """Return the facts of frames that were summed up, or None when a counter fell: then the rows must be looked at."""
-    if figures["counter_resets"]:
+    """Return the facts of frames that were summed up, or None when their rows must be looked at.
+
+    Whichever way is gone, the facts are the same: what is read of the rows is read of the evidence's ends.
+    """
+    if figures["counter_resets"] or place.stream.role == "vehicle":
         return None
-    inside = [block for block in blocks if place.a <= block.first < place.b] or blocks[-1:]
     levels: dict[str, int] = {}
     for block in blocks:
         for name, found in block.sums.items():
             if found is not None:
-                if found[1] < levels.get(name, 0):
+                if found[1] < levels.get(name, found[1]):
                     return None
                 levels[name] = found[3]
-    power = figures.get("power")
-    stat = None
-    if power is not None:
-        stat = Stat(power["n"], power["mean"], power["mean"], power["min"], power["max"], power["mean"])
+    samples = {}
+    for at, point in enumerate(place.stream.points):
+        if SAMPLED.get(point.name) == point.unit:
+            ends = _ends([block.source[0].columns[at] for block in blocks])
+            if ends is not None:
+                samples[point.name] = _two(*(evidence.to_milli(value, point.exponent) for value in ends))
+    return _of_figures(place, figures, blocks[-1].last, samples)._replace(levels=levels)
+
+
+def of_evidence(place: Place, times: Sequence[int], columns: Mapping[str, Column], figures: Mapping[str, Any]) -> Facts:
+    """Return the facts of an interval whose figures are known from the rows of its evidence."""
+    first, last = interval.index(times, place.a), interval.index(times, place.b)
+    counters = _counters(place.stream, times, columns, (first, last), JOIN_MS_MAX)
+    samples = {name: _two(*ends) for name in SAMPLED if (ends := _first_last(columns.get(name, ()))) is not None}
+    for name in MOVING:
+        stat = _stat(columns.get(name, ())[first:last])
+        if stat is not None:
+            samples[name] = stat
+    levels = {name: ends[1] for name in counters if (ends := _first_last(columns.get(name, ()))) is not None}
+    return _of_figures(place, figures, times[-1], samples)._replace(
+        falls=[fall for counter in counters.values() for fall in counter.falls],
+        levels=levels,
+        moves=moves_of(times, columns, (first, last), JOIN_MS_MAX),
+    )
+
+
+def of_rows(place: Place, times: Sequence[int], columns: Mapping[str, Column], join_ms: int) -> Facts:
+    """Return the facts of recorded rows; each pair of neighbours counts where its later row lies."""
+    first, last = interval.index(times, place.a), interval.index(times, place.b)
+    counters = _counters(place.stream, times, columns, (first, last), join_ms)
+    integral, doubt = _integral(*_near(times, columns.get(POWER, ()), (first, last)), join_ms)
+    lead, _ = _near(times, columns.get(next(iter(counters), POWER), ()), (first, last))
+    samples = {name: stat for name in columns if (stat := _stat(columns[name][first:last])) is not None}
     return Facts(
         place.device,
         place.stream.role,
         place.stream.rated_w,
         place.a,
         place.b,
-        figures["covered_ms"],
-        min(blocks[-1].last, place.b),
-        stat,
-        0.0 if stat is None else stat.mean * figures["covered_ms"] / HOUR_MS,
-        0.0,
-        figures["energy"],
-        figures["gap_energy"],
-        (),
-        _steps(inside[-1]),
-        levels,
-        _samples(inside),
+        covered_ms=sum(t2 - t1 for t1, t2 in pairwise(lead) if t2 - t1 <= join_ms),
+        last_ms=times[last - 1] if last else place.a,
+        power=samples.get(POWER),
+        power_mwh=integral,
+        doubt_mwh=doubt,
+        energy={name: counter.energy for name, counter in counters.items()},
+        gap_energy={name: counter.gap_energy for name, counter in counters.items()},
+        falls=[fall for counter in counters.values() for fall in counter.falls],
+        levels={name: counter.level for name, counter in counters.items() if counter.level is not None},
+        samples=samples,
+        moves=moves_of(times, columns, (first, last), join_ms),
     )
 
 
-def of_rows(place: Place, times: Sequence[int], columns: Mapping[str, Column], join_ms: int = JOIN_MS_MAX) -> Facts:
-    """Return the facts of rows in ascending time; each pair of neighbours counts where its later row lies."""
-    stream, a, b = place.stream, place.a, place.b
-    first, last = interval.index(times, a), interval.index(times, b)
-    counters = {name: _Counter(name, modulus) for name, modulus in evidence.counters(stream)}
-    for name, counter in counters.items():
-        counter.read(*_near(times, columns.get(name, ()), first, last), join_ms)
-    samples = {name: stat for name in columns if (stat := _stat(columns[name][first:last])) is not None}
-    integral, doubt = _integral(*_near(times, columns.get(POWER, ()), first, last), join_ms)
-    lead = next(iter(counters), POWER)
-    lead_times, _ = _near(times, columns.get(lead, ()), first, last)
+def _of_figures(place: Place, figures: Mapping[str, Any], end_ms: int, samples: Mapping[str, Stat]) -> Facts:
+    power = figures.get("power")
+    is_counted = bool(figures["gap_energy"])  # without counters it is empty, and the energy is power over time
     return Facts(
         place.device,
-        stream.role,
-        stream.rated_w,
-        a,
-        b,
-        sum(t2 - t1 for t1, t2 in pairwise(lead_times) if t2 - t1 <= join_ms),
-        times[last - 1] if last else a,
-        samples.get(POWER),
-        integral,
-        doubt,
-        {name: counter.energy for name, counter in counters.items()},
-        {name: counter.gap_energy for name, counter in counters.items()},
-        [fall for counter in counters.values() for fall in counter.falls],
-        {name: counter.step for name, counter in counters.items() if counter.step is not None},
-        {name: counter.level for name, counter in counters.items() if counter.level is not None},
-        samples,
-        _moves(times, columns, first, last, join_ms),
+        place.stream.role,
+        place.stream.rated_w,
+        place.a,
+        place.b,
+        covered_ms=figures["covered_ms"],
+        last_ms=min(end_ms, place.b),
+        power=power and Stat(power["n"], power["mean"], power["mean"], power["min"], power["max"], power["mean"]),
+        power_mwh=0.0 if power is None else power["mean"] * figures["covered_ms"] / HOUR_MS,
+        doubt_mwh=0.0,
+        energy=figures["energy"] if is_counted else {},
+        gap_energy=figures["gap_energy"],
+        falls=(),
+        levels={},
+        samples=samples,
     )
 
 
@@ -168,7 +176,6 @@ class _Counter:
     def __init__(self, name: str, modulus: int | None) -> None:
         self.name, self.modulus = name, modulus
         self.energy = self.gap_energy = 0
-        self.step: int | None = None
         self.level: int | None = None
         self.falls: list[Fall] = []
 
@@ -185,13 +192,20 @@ class _Counter:
                 self.gap_energy += after - before
             else:
                 self.energy += after - before
-                if after > before:
-                    self.step = min(self.step or after - before, after - before)
 
 
-def _near(times: Sequence[int], values: Column, first: int, last: int) -> tuple[list[int], list[int]]:
-    """Return the rows from `first` to `last` that have a value, and the one before them."""
-    start = first
+def _counters(
+    stream: Any, times: Sequence[int], columns: Mapping[str, Column], rows: tuple[int, int], join_ms: int
+) -> dict[str, _Counter]:
+    found = {name: _Counter(name, modulus) for name, modulus in evidence.counters(stream)}
+    for name, counter in found.items():
+        counter.read(*_near(times, columns.get(name, ()), rows), join_ms)
+    return found
+
+
+def _near(times: Sequence[int], values: Column, rows: tuple[int, int]) -> tuple[list[int], list[int]]:
+    """Return the rows of a range that have a value, and the one before them."""
+    start, last = rows
     while start > 0 and values:
         start -= 1
         if values[start] is not None:
@@ -219,69 +233,23 @@ def _stat(column: Column) -> Stat | None:
     return Stat(len(values), values[0], values[-1], min(values), max(values), sum(values) // len(values))
 
 
-def _steps(block: Any) -> dict[str, int]:
-    """Return the least rise of each counter within a block."""
-    found = {}
-    if not block.stream.inverted:
-        for column, factor, name in block.plan.counters:
-            rises = [step for step in block.source[0].columns[column][1:] if step]
-            if rises:
-                found[name] = abs(min(rises, key=abs)) * factor
-    return found
+def _two(first: int, last: int) -> Stat:
+    return Stat(2, first, last, min(first, last), max(first, last), (first + last) // 2)
 
 
-def _samples(blocks: Sequence[Any]) -> dict[str, Stat]:
-    """Return the first and the last value that blocks hold of the sampled points."""
-    found: dict[str, Stat] = {}
-    for block in blocks[:1] if len(blocks) == 1 else (blocks[0], blocks[-1]):
-        for point, column in zip(block.stream.points, block.source[0].columns, strict=True):
-            if SAMPLED.get(point.name) == point.unit:
-                _sample(found, point, column)
-    return found
+def _first_last(column: Column) -> tuple[int, int] | None:
+    """Return the first and the last value of a column that are there."""
+    values = [value for value in column if value is not None]
+    return (values[0], values[-1]) if values else None
 
 
-def _sample(found: dict[str, Stat], point: Any, column: Column) -> None:
-    """Add the two ends of a column, which is in difference form."""
-    steps = [step for step in column if step is not None]
-    if steps:
-        first, last = (evidence.to_milli(value, point.exponent) for value in (steps[0], sum(steps)))
-        before = found.get(point.name)
-        values = (first, last) if before is None else (before.low, before.high, first, last)
-        begin = first if before is None else before.first
-        found[point.name] = Stat(len(values), begin, last, min(values), max(values), sum(values) // len(values))
-
-
-def _moves(times: Sequence[int], columns: Mapping[str, Column], first: int, last: int, join_ms: int) -> list[Move]:
-    """Return how a vehicle moved between the interval's rows, where they join."""
-    if MOVING.keys().isdisjoint(columns):
-        return []
-    found = []
-    for before, after in pairwise(range(max(0, first - 1), last)):
-        elapsed = times[after] - times[before]
-        one, other = ({name: columns[name][row] for name in MOVING if name in columns} for row in (before, after))
-        if elapsed <= join_ms:
-            found.append(_move(elapsed, one, other))
-    return found
-
-
-def _move(elapsed_ms: int, one: Mapping[str, int | None], other: Mapping[str, int | None]) -> Move:
-    def both(name: str) -> tuple[int, int] | None:
-        v1, v2 = one.get(name), other.get(name)
-        return None if v1 is None or v2 is None else (v1, v2)
-
-    odometer, speed = both("odometer"), both("speed")
-    latitude, longitude = both("latitude"), both("longitude")
-    return Move(
-        elapsed_ms,
-        None if odometer is None else odometer[1] - odometer[0],  # thousandths of a kilometre
-        None if speed is None else (speed[0] + speed[1]) / 2 / 3_600_000 * elapsed_ms,
-        None if latitude is None or longitude is None else _distance_m(latitude, longitude),
-    )
-
-
-def _distance_m(latitude: tuple[int, int], longitude: tuple[int, int]) -> float:
-    """Return the great-circle distance of two positions in millionths of a degree."""
-    phi1, phi2 = (math.radians(value / 1e6) for value in latitude)
-    turn = math.radians((longitude[1] - longitude[0]) / 1e6)
-    half = math.sin((phi2 - phi1) / 2) ** 2 + math.cos(phi1) * math.cos(phi2) * math.sin(turn / 2) ** 2
-    return 2 * EARTH_M * math.asin(min(1.0, math.sqrt(half)))
+def _ends(columns: Sequence[Column]) -> tuple[int, int] | None:
+    """Return the first and the last value of columns that follow one another, each in difference form."""
+    first = next((step for column in columns for step in column if step is not None), None)
+    if first is None:
+        return None
+    for column in reversed(columns):
+        steps = [step for step in column if step is not None]
+        if steps:
+            return first, sum(steps)
+    return None

@@ -42,7 +42,7 @@ class Memory(msgspec.Struct, array_like=True):
     """All of it; a new stream begins with this. Fields are added at the end only: it is stored as an array."""
 
     last_ms: int | None = None  # of the last row
-    steps: dict[str, int] = {}  # the least rise of each counter
+    steps: dict[str, int] = {}  # by how much each counter seems to rise at once
     idle_ms: dict[str, int] = {}  # since each counter last rose
     lag_ms: float = 0.0  # how long the counters are usually silent
     balances: list[Balance] = []
@@ -60,7 +60,18 @@ class Memory(msgspec.Struct, array_like=True):
 
     def step(self, name: str) -> int:
         """Return by how much a counter rises at once."""
-        return min(self.steps.get(name, STEP_UNKNOWN_MWH), STEP_UNKNOWN_MWH)
+        return self.steps.get(name, STEP_UNKNOWN_MWH)
+
+    def learn_step(self, name: str, level: int) -> None:
+        """Take a smaller power of ten when a counter's level is not a multiple of the one so far."""
+        step = self.step(name)
+        while step > 1 and level % step:
+            step //= 10
+        self.steps[name] = step
+
+    def anew(self) -> "Memory":
+        """Return what still holds behind an interval whose values are wrong."""
+        return Memory(steps=self.steps, same=self.same, capacity_mwh=self.capacity_mwh)
 
 
 class Notes:

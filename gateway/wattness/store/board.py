@@ -77,13 +77,14 @@ class Log:
 class Stream:
     """One device of a board and its open interval."""
 
-    __slots__ = ("device", "id", "saved", "window")
+    __slots__ = ("device", "id", "memory", "saved", "window")
 
     def __init__(self, stream_id: int, device: str, window: Window) -> None:
         """`window` holds the spans that are still needed."""
         self.id = stream_id
         self.device = device
         self.window = window
+        self.memory: quality.Memory | None = None  # read when the rules first need it
         self.saved: tuple[int | None, ...] = (None,) * 5
 
     def start(self) -> tuple[int, int] | None:

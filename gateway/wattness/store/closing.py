@@ -11,6 +11,7 @@ from wattness.aggregate import Skip, Span
 from wattwire import digest, evidence, merkle
 
 from .board import BoardState, Held, Stream
+from .judging import Judging, facts_of
 from .schema import ask, write_rows
 from .tally import Tally
 
@@ -38,9 +39,12 @@ class _Made(NamedTuple):
 class Closing:
     """Makes intervals final within the writer's transaction."""
 
-    def __init__(self, connection: apsw.Connection, tally: Tally, networks: Sequence[str]) -> None:
+    def __init__(
+        self, connection: apsw.Connection, tally: Tally, networks: Sequence[str], judge: quality.Judge
+    ) -> None:
         """Each interval that may be claimed makes one job per name in `networks`."""
         self._connection = connection
+        self._judging = Judging(connection, tally, judge)
         self._tally = tally
         self._networks = networks
         self._rows: list[tuple[Any, ...]] = []
@@ -52,11 +56,13 @@ class Closing:
         self._last_id = ask(self._connection, "SELECT coalesce(max(id), 0) FROM interval")[0][0]
         self._rows.clear()
         self._jobs.clear()
+        self._judging.begin()
 
     def flush(self) -> None:
-        """Write the intervals and jobs that are still in memory."""
+        """Write the intervals and jobs that are still in memory, and what the rules remember."""
         write_rows(self._connection, _INSERT, self._rows)
         write_rows(self._connection, _INSERT_JOB, self._jobs)
+        self._judging.flush()
         self._rows.clear()
         self._jobs.clear()
 
@@ -78,14 +84,14 @@ class Closing:
             self._tally.add("dropped", "interval_of_too_many_frames")
         else:
             a = window.open or 0
-            made = self._make(state, stream.device, a, a + window.length, spans or window.evidence(), missing)
+            made = self._make(state, stream, a, a + window.length, spans or window.evidence(), missing)
         window.close()
         if made is not None:
             self._save(state, stream, made, now_ms)
         return made is not None
 
     def _make(  # noqa: PLR0913, PLR0917 — what an interval is made of
-        self, state: BoardState, device: str, a: int, b: int, spans: Sequence[Span], missing: Iterable[Skip]
+        self, state: BoardState, stream: Stream, a: int, b: int, spans: Sequence[Span], missing: Iterable[Skip]
     ) -> _Made | None:
         holes = [*missing, *self._skips(state, spans)]
         ranges = aggregate.ranges(spans, [*holes, *self._foreign(state, spans)])
@@ -93,15 +99,25 @@ class Closing:
             ranges = aggregate.ranges_of(spans)
         frames = [held for log, first, last in ranges for held in state.held(log, first, last)]
         is_plain = not holes and (spans[0].log, spans[0].seq) > state.odd
-        figures, stream = (_summed(spans, a, b) if is_plain else None) or _read(frames, device, a, b)
+        summed = _summed(spans, a, b) if is_plain else None
+        figures, described = summed or _read(frames, stream.device, a, b)
         if not figures["rows"] and not figures["covered_ms"]:
             return None
-        verdict, reasons = self._judge(state, ranges, figures)
+        found = self._found(state, ranges, figures)
         if any(_within(hole, spans) for hole in holes):
-            reasons.append("hole")
-            verdict = quality.FLAGGED if verdict == quality.ACCEPTED else verdict
+            found["hole"] = quality.FLAGGED
+        if quality.QUARANTINED in found.values():
+            self._judging.pass_over(stream)
+        else:
+            place = quality.Place(stream.device, described, a, b)
+            blocks = [] if summed is None else [span.block for span in spans]
+            codes = self._judging.codes(state.id, stream, facts_of(place, frames, blocks, figures), self._is_pending)
+            for code in codes:
+                self._tally.add("verdict", code)
+                found[code] = quality.RULES[code].level
+        verdict = max(found.values(), key=quality.LEVELS.index, default=quality.ACCEPTED)
         root = merkle.root([held.raw for held in frames])
-        return _Made(a, b, stream, figures, ranges, root, verdict, reasons)
+        return _Made(a, b, described, figures, ranges, root, verdict, sorted(found))
 
     def _save(self, state: BoardState, stream: Stream, made: _Made, now_ms: int) -> None:
         described = (made.stream.role, made.stream.profile, made.stream.rated_w)
@@ -125,20 +141,22 @@ class Closing:
             key = f"{state.key.hex()}/{stream.device}/{made.a}"
             self._jobs += [(network, key, interval_id, state.id, now_ms) for network in self._networks]
 
-    def _judge(self, state: BoardState, ranges: list[list[int]], figures: dict[str, Any]) -> tuple[str, list[str]]:
-        """Return the verdict on an interval and its reasons: what its frames and its board were found to be."""
-        found: set[tuple[str, str]] = set()
+    def _found(self, state: BoardState, ranges: list[list[int]], figures: dict[str, Any]) -> dict[str, str]:
+        """Return what an interval's frames and its board were found to be: reasons and their levels."""
+        found: dict[str, str] = {}
         if state.has_verdicts:
-            query = "SELECT level, reason FROM verdict WHERE board_id = ? AND log = ? AND seq BETWEEN ? AND ?"
+            query = "SELECT reason, level FROM verdict WHERE board_id = ? AND log = ? AND seq BETWEEN ? AND ?"
             for position in ranges:
                 found.update(ask(self._connection, query, (state.id, *position)))
         if state.quarantined:
-            found.add((quality.QUARANTINED, "board_quarantined"))
+            found["board_quarantined"] = quality.QUARANTINED
         if max(map(abs, (*figures["energy"].values(), *figures["gap_energy"].values()))) > FIGURE_MAX:
-            found.add(quality.IMPOSSIBLE_VALUE)
-        levels = {level for level, _ in found}
-        worst = next((level for level in (quality.QUARANTINED, quality.FLAGGED) if level in levels), quality.ACCEPTED)
-        return worst, sorted({reason for _, reason in found})
+            found[quality.IMPOSSIBLE_VALUE.reason] = quality.QUARANTINED
+        return found
+
+    def _is_pending(self, stream_id: int, a: int) -> bool:
+        """Tell whether an interval that may be claimed is among those that are not written yet."""
+        return any(row[1:3] == (stream_id, a) and row[-3] != quality.QUARANTINED for row in self._rows)
 
     def _skips(self, state: BoardState, spans: Sequence[Span]) -> list[Skip]:
         """Return the frames that are missing between these spans, and perhaps others."""

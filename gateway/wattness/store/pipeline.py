@@ -38,7 +38,7 @@ class Pipeline:
         self.tally = Tally(connection)
         self._ledger = Ledger(connection, self.tally)
         self._fold = Fold(connection, self.tally, settings.gateway, self._length_ms, settings.interval.future_s * 1000)
-        self._closing = Closing(connection, self.tally, settings.networks)
+        self._closing = Closing(connection, self.tally, settings.networks, settings.judge)
         final_after_ms = settings.interval.final_after_h * 3_600_000
         self._finality = Finality(connection, self._fold, self._closing, self._length_ms, final_after_ms)
         self._states: OrderedDict[int, BoardState] = OrderedDict()

@@ -4,6 +4,7 @@ import msgspec
 
 from wattness.clock import Clock
 from wattness.config import Interval
+from wattness.quality import Judge
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -13,5 +14,6 @@ class Settings(msgspec.Struct, frozen=True):
     networks: tuple[str, ...] = ()  # each final interval makes one job per name
     interval: Interval = Interval()
     clock: Clock = Clock()
+    judge: Judge = msgspec.field(default_factory=Judge)
     window_ms: int = 30  # two commits are at least this far apart; what comes in between shares the next one
     frames_max: int = 512  # … or this many frames
