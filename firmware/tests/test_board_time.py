@@ -15,7 +15,8 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wattboard import sntp
+from emulator.board import Cause
+from wattboard import preflight, sntp
 from wattboard.clock import Clock
 from wattwire import frame
 from wattwire.errors import WireError
@@ -150,3 +151,48 @@ async def test_tls_is_spoken_only_with_a_broker_that_the_ca_vouches_for(tmp_path
         else:
             await its.until(lambda: "certificate refused" in its.board.console.text())
             assert its.gateway.frames == {}
+
+
+SHORT_AT_FIRST = b"""
+import esp32
+asked = []
+def idf_heap_info(_):
+    asked.append(None)
+    free = 20000 if len(asked) < 3 else 60000
+    return [(100000, free, free, free), (16000, 4000, 4000, 4000)]
+esp32.idf_heap_info = idf_heap_info
+"""
+
+
+@pytest.mark.timeout(90)
+async def test_tls_waits_for_room_in_the_idf_heap_and_says_so(tmp_path):
+    (tmp_path / "one").mkdir()
+    ca, tls = certificates(tmp_path / "one")
+    context = ssl.create_default_context(cadata=ca.decode())
+    boot = _harness["BOOT"] + SHORT_AT_FIRST
+    async with world(tmp_path, boot=boot, tls=(tls, context), files={"/ca.pem": ca}, health_ms=5000) as its:
+        await its.until(lambda: len(its.gateway.of_kind(frame.KIND_HEALTH)) >= 2)
+        assert its.board.console.text().count("no room for tls: 36000 bytes of IDF heap") == 2
+        values = [record.body.values for record in its.gateway.of_kind(frame.KIND_HEALTH)]
+        assert any("no room for tls" in value.get("refused", "") for value in values)
+        await its.until(lambda: "refused" not in its.gateway.of_kind(frame.KIND_HEALTH)[-1].body.values)
+        assert its.gateway.of_kind(frame.KIND_HEALTH)[-1].body.values["preflight_refusals"] == 2
+        assert its.board.causes == [Cause.POWER_ON]
+
+
+@pytest.mark.parametrize(
+    ("uses", "regions", "words"),
+    [
+        (("tls",), [(60000, 40000)], None),
+        (("tls",), [(60000, 17000), (60000, 17000)], "17500 of them in one piece; there are 104000 and 17000"),
+        (("tls",), [(40000, 40000)], "no room for tls: 36000 bytes of IDF heap"),
+        (("ble",), [(50000, 40000), (16000, 9000)], None),
+        (("ble", "tls"), [(90000, 50000)], "no room for ble and tls: 86000 bytes"),
+        (("ble", "tls"), [(102000, 50000)], None),
+        (("ble", "tls"), [(4_000_000, 4_000_000), (50000, 20000)], None),
+        (("tls",), [(0, 0)], "there are 0 and 0"),
+    ],
+)
+def test_room_is_told_from_want(uses, regions, words):
+    short = preflight.short(uses, regions)
+    assert short is None if words is None else words in short

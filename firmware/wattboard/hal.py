@@ -4,7 +4,6 @@ import asyncio
 import gc
 import os
 import socket
-import ssl
 import time
 from binascii import a2b_base64
 
@@ -115,6 +114,20 @@ def uart(bus):
     return machine.UART(bus["uart"], baudrate=bus["baud"], tx=bus["tx"], rx=bus["rx"], timeout=0, rxbuf=512)
 
 
+def bluetooth():
+    """Return the BLE radio, which is not on yet."""
+    import bluetooth as port  # noqa: PLC0415 - of no use to most boards, and not on every one
+
+    return port.BLE()
+
+
+def aes_block(key, block):
+    """Return one block in AES-128."""
+    import cryptolib  # noqa: PLC0415 - as above
+
+    return cryptolib.aes(key, 1).encrypt(block)
+
+
 def output(pin):
     """Return an output pin that is low, or None without a number."""
     return None if pin is None else machine.Pin(pin, machine.Pin.OUT, value=0)
@@ -163,6 +176,14 @@ def heap_free_bytes():
     return gc.mem_free()
 
 
+def idf_heap():
+    """Return (free bytes, largest free piece) of each region of the IDF's own heap, or None on another port."""
+    if not hasattr(esp32, "idf_heap_info"):
+        return None
+    gc.collect()  # a heap that grew into the IDF's gives back what it does not need
+    return [(region[1], region[2]) for region in esp32.idf_heap_info(esp32.HEAP_DATA)]
+
+
 def flash_bytes(path="/"):
     """Return (size, free) of the file system."""
     figures = os.statvfs(path)
@@ -183,6 +204,8 @@ def log_limit_bytes(path, percent=LOG_PERCENT):
 
 def tls_context(ca_path):
     """Return a TLS context that demands a certificate of the CA in `ca_path` (PEM or DER); OSError without one."""
+    import ssl  # noqa: PLC0415 - of no use to a board without TLS
+
     with open(ca_path, "rb") as file:
         data = file.read()
     if data.startswith(PEM_BEGIN):  # the port itself reads DER only

@@ -22,6 +22,13 @@ class Health:
         """Add one to a figure of its own."""
         self.counts[name] = self.counts.get(name, 0) + 1
 
+    def tell(self, name, value):
+        """Set a figure or a word of its own; None takes it back."""
+        if value is not None:
+            self.counts[name] = value
+        else:
+            self.counts.pop(name, None)
+
     def collect(self):
         """Free memory while nothing waits, and keep the low-water mark of what is left then."""
         gc.collect()

@@ -145,6 +145,10 @@ class Uplink:
         if not self._mqtt.get("tls"):
             _, stream = await asyncio.open_connection(host, port)
             return stream
+        with Loan("wattboard.preflight") as preflight:
+            reason = preflight.refusal(("tls",), hal.idf_heap(), self._health)
+        if reason is not None:
+            raise LinkError(reason)
         _, stream = await asyncio.open_connection(
             host, port, ssl=hal.tls_context(self._mqtt["ca"]), server_hostname=host
         )

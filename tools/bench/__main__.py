@@ -14,6 +14,7 @@ ROWS = {
     "gateway": "start, memory and processor use of the whole gateway",
     "bus": "use of the meter bus against its physical limit",
     "heap": "a board's live heap while it meters for minutes",
+    "parts": "what each part of the board's program takes of a chip's heap",
 }
 
 

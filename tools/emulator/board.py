@@ -40,6 +40,7 @@ class Board:
 
     folder: Path
     bus: tuple[str, int] | None = None
+    ble: tuple[str, int] | None = None  # a bridge to the air; without one it has no Bluetooth
     rate: int = 1
     heap: str = HEAP
     repl: Path | None = None  # a link to the serial port, made at start
@@ -63,7 +64,7 @@ class Board:
         self._recent = b""
         self._off = asyncio.Event()  # the power was taken away; no start may follow
         self._start: dict[str, object] = {}
-        self.chip_bytes = 0  # of the heap, what stands for the chip itself: its modules, file system, wires
+        self.chip_bytes = 0  # of the heap, what stands for the chip itself: its modules and wires
         self._booted = asyncio.Event()
 
     @property
@@ -222,7 +223,7 @@ class Board:
         elapsed_ns = 0 if cause is Cause.POWER_ON else time.monotonic_ns() - self._rtc_start_ns
         return {
             "folder": str(self.folder), "cause": int(cause),
-            "uid": hashlib.sha256(str(self.folder).encode()).hexdigest()[:12], "bus": self.bus, "rate": self.rate,
+            "uid": hashlib.sha256(str(self.folder).encode()).hexdigest()[:12], "bus": self.bus, "ble": self.ble, "rate": self.rate,
             "rtc_ns": elapsed_ns * self.rate + self._rtc_moved_ns, "wrap_in_ms": self.wrap_in_ms, "cut": cut,
             "run_main": run_main,
         }  # fmt: skip

@@ -2,10 +2,9 @@
 
 import argparse
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
-from program.layout import Layout, software
+from program.layout import Layout, software, write_files
 from program.mpy import CompileError
 
 
@@ -24,19 +23,12 @@ def main() -> int:
             given.path.write_bytes(image)
             print(f"{given.path}: {len(image)} bytes; deploy it with: mpremote romfs deploy {given.path}")
         else:
-            _write(given.path, software(Layout.MPY).files)
+            write_files(given.path, software(Layout.MPY).files)
             print(f"{given.path}: copy it with: mpremote fs cp -r {given.path}/* :/")
     except (CompileError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
-
-
-def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    for name, data in files.items():
-        path = folder / name.strip("/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
 
 
 if __name__ == "__main__":

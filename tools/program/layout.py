@@ -55,6 +55,14 @@ def bytecode(modules: Mapping[str, bytes]) -> dict[str, bytes]:
     return {name.removesuffix(".py") + ".mpy": compile_source(name, source) for name, source in modules.items()}
 
 
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files below `folder`, by path."""
+    for name, data in files.items():
+        path = folder / name.strip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
 def _profiles(firmware: Path) -> dict[str, bytes]:
     paths = sorted((firmware / "profiles").glob("*.json"))
     return {f"/profiles/{path.name}": path.read_bytes() for path in paths if path.name != NOT_FOR_BOARDS}

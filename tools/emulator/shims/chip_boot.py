@@ -31,13 +31,17 @@ def start(main):
     chip_esp32.begin(host, given["folder"])
     chip_memory.end()
     sys.path[:] = ["", ".frozen", "/lib"]
+    gc.collect()
+    chip_supervisor.tell("heap", gc.mem_alloc() - chip_memory.bare_bytes)
     _mount(host, given)
     sys.modules.update({"machine": chip_machine, "network": chip_network, "esp32": chip_esp32, "time": chip_time})
     sys.modules.update({"utime": chip_time, "umachine": chip_machine, "vfs": chip_vfs})
+    if given["ble"]:
+        import chip_bluetooth
+
+        sys.modules["bluetooth"] = chip_bluetooth
     for name in [name for name in sys.modules if name.startswith("chip_")]:
         del sys.modules[name]
-    gc.collect()
-    chip_supervisor.tell("heap", gc.mem_alloc() - chip_memory.bare_bytes)
     chip_supervisor.tell("up")
     if _run("boot.py", main) and given["run_main"]:
         _run("main.py", main)

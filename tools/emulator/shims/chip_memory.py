@@ -1,5 +1,6 @@
 """Memory beside the VM's heap, as a chip has flash that is mapped for reading; the chip's own modules run from it."""
 
+import asyncio  # noqa: F401  (the program's, and needed here before `time` is replaced: not to be counted as ours)
 import gc
 import os
 import sys
@@ -11,7 +12,7 @@ NAME = b"CHIP_MEMORY_"
 PLACE = "/chip"
 HEADER_BYTES = 16
 rom = None  # the ROM partition as the processor sees it, or None on a chip without one
-bare_bytes = 0  # what the VM itself had taken before anything of the chip
+bare_bytes = 0  # what was taken before anything that stands for the chip
 _kept = []  # memory that is part of the heap after all
 
 
