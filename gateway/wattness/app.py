@@ -25,6 +25,7 @@ from .networks import REWARD_UNITS, open_network
 from .post import Post, Resender
 from .signing import key_hash
 from .store.sqlite import Settings, open_store
+from .systemd import notify, prove_life
 from .verifiers import open_verifiers
 from .web.answers import BrokerNow
 from .web.server import serve
@@ -46,6 +47,7 @@ async def run(config: Config, say: Callable[[str], None]) -> None:
             async with gateway(config) as ready:
                 say(ready)
                 await stop.wait()
+                notify("STOPPING=1")
         except BaseExceptionGroup as group:
             ours, others = group.split(WattnessError)
             if others is not None or ours is None:
@@ -95,6 +97,7 @@ async def gateway(config: Config) -> AsyncIterator[str]:
             world = forward.World(clock, random.Random())  # noqa: S311 - jitter
             tasks(forward.forward(adapter, store, network, world), f"forward-{network.name}")
         tasks(events.run(), "events")
+        tasks(prove_life(store.data_version), "watchdog")
         tasks(every(TICK_S, store.tick), "intervals")
         tasks(every(TICK_S, BoardsWatch(store, verifiers, post, broker).refresh), "boards")
         tasks(every(HOLES_S, HolesWatch(store, Resender(post, store.next_counter)).look), "holes")

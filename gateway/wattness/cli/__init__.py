@@ -24,6 +24,7 @@ app = typer.Typer(
 app.command("init")(operating.init)
 app.command("run")(operating.run)
 app.command("status")(operating.status)
+app.command("doctor")(operating.doctor)
 app.add_typer(boards.app, name="board")
 app.add_typer(operating.key_app, name="key")
 app.add_typer(operating.token_app, name="token")

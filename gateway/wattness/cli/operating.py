@@ -86,22 +86,52 @@ def run(
     config = load(context.obj)
     gc.freeze()  # what the start made stays for good; and frames are freed by their counts, so collections find little
     gc.set_threshold(20_000, 50, 100)
-    asyncio.run(run_gateway(config, lambda line: print(line, flush=True)))  # noqa: T201 - at once, even into a pipe
+    asyncio.run(run_gateway(config, _say_ready))
+
+
+def _say_ready(line: str) -> None:
+    from wattness.systemd import notify
+
+    print(line, flush=True)  # noqa: T201 - at once, even into a pipe
+    notify("READY=1")
 
 
 def status(
-    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Keep it on the screen until Ctrl-C.")] = False,
 ) -> None:
     """Show boards, networks and counters, whether the gateway runs or not."""
     from wattness.config import load
 
-    from .statustable import collect, show
+    from .statustable import collect, show, watch
 
-    found = collect(load(context.obj))
+    config = load(context.obj)
     if as_json:
-        echo_json(found)
+        echo_json(collect(config))
+    elif live:
+        watch(config)
+    else:
+        show(collect(config))
+
+
+def doctor(
+    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False
+) -> None:
+    """Look at everything that can be wrong, and say what to do about it; exit code 1 when something fails."""
+    import asyncio
+
+    from wattness.doctor import FAILURE, examine, worst
+
+    from .doctortable import show
+
+    found = asyncio.run(examine(context.obj))
+    if as_json:
+        echo_json([finding._asdict() for finding in found])
     else:
         show(found)
+    if worst(found) == FAILURE:
+        raise typer.Exit(1)
 
 
 @key_app.command("new")

@@ -1,16 +1,22 @@
 """What `status` shows: the store's facts, as JSON or as tables."""
 
+import contextlib
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from wattness.config import DATABASE_NAME, Config
-from wattness.lock import FileLock
+from wattness.doctor import is_running
 from wattness.store.reader import Reader, open_reader
+
+REFRESH_S = 2.0
 
 
 def collect(config: Config) -> dict[str, Any]:
@@ -18,7 +24,7 @@ def collect(config: Config) -> dict[str, Any]:
     with open_reader(config.path(DATABASE_NAME)) as reader:
         facts = {
             "home": config.home,
-            "running": _is_running(config),
+            "running": is_running(config),
             "boards": [msgspec.to_builtins(board) for board in reader.boards()],
             "streams": [msgspec.to_builtins(stream) for stream in reader.streams()],
             "networks": [_network(reader, network.name) for network in config.network],
@@ -28,14 +34,6 @@ def collect(config: Config) -> dict[str, Any]:
     return facts | {"now_unix_ms": config.make_clock().now_ms()}
 
 
-def _is_running(config: Config) -> bool:
-    lock = FileLock(config.path("gateway.lock"))
-    if not lock.path.exists() or lock.take():
-        lock.release()
-        return False
-    return True
-
-
 def _network(reader: Reader, name: str) -> dict[str, Any]:
     jobs = {depth.state: depth.count for depth in reader.depths() if depth.network == name}
     return {"name": name, "jobs": jobs, "paid": reader.paid(name)}
@@ -43,35 +41,41 @@ def _network(reader: Reader, name: str) -> dict[str, Any]:
 
 def show(facts: dict[str, Any]) -> None:
     """Print tables."""
-    console = Console()
-    console.print(f"{facts['home']}: {'running' if facts['running'] else 'not running'}", highlight=False)
-    boards = [_board_row(board, facts["now_unix_ms"]) for board in facts["boards"]]
-    _table(console, "Boards", ("name", "kid", "state", "log", "head", "missing", "newest frame"), boards)
-    _table(
-        console,
-        "Streams",
-        ("id", "board", "role", "profile", "unit"),
-        [
-            (str(stream["id"]), stream["board"], stream["role"], stream["profile"], str(stream["unit"]))
-            for stream in facts["streams"]
-        ],
-    )
-    _table(
-        console,
-        "Networks",
-        ("name", "waiting", "completed", "discarded", "paid"),
-        [
-            (
-                network["name"],
-                str(sum(network["jobs"].get(state, 0) for state in ("available", "running", "retryable"))),
-                *(str(network["jobs"].get(state, 0)) for state in ("completed", "discarded")),
-                str(network["paid"]),
-            )
-            for network in facts["networks"]
-        ],
-    )
+    Console().print(_tables(facts))
+
+
+def watch(config: Config) -> None:
+    """Show the tables anew every other second until Ctrl-C."""
+    with contextlib.suppress(KeyboardInterrupt), Live(_tables(collect(config)), auto_refresh=False) as live:
+        while True:
+            live.update(_tables(collect(config)), refresh=True)
+            time.sleep(REFRESH_S)
+
+
+def _tables(facts: dict[str, Any]) -> Group:
+    streams = [
+        (str(stream["id"]), stream["board"], stream["role"], stream["profile"], str(stream["unit"]))
+        for stream in facts["streams"]
+    ]
+    networks = [
+        (
+            network["name"],
+            str(sum(network["jobs"].get(state, 0) for state in ("available", "running", "retryable"))),
+            *(str(network["jobs"].get(state, 0)) for state in ("completed", "discarded")),
+            str(network["paid"]),
+        )
+        for network in facts["networks"]
+    ]
     counters = [(name, reason, str(n)) for name, reasons in facts["counters"].items() for reason, n in reasons.items()]
-    _table(console, "Refused, dropped, left out", ("what", "why", "times"), counters)
+    boards = [_board_row(board, facts["now_unix_ms"]) for board in facts["boards"]]
+    tables = (
+        ("Boards", ("name", "kid", "state", "log", "head", "missing", "newest frame"), boards),
+        ("Streams", ("id", "board", "role", "profile", "unit"), streams),
+        ("Networks", ("name", "waiting", "completed", "discarded", "paid"), networks),
+        ("Refused, dropped, left out", ("what", "why", "times"), counters),
+    )
+    state = Text(f"{facts['home']}: {'running' if facts['running'] else 'not running'}")
+    return Group(state, *(_table(*table) for table in tables if table[2]))
 
 
 def _board_row(board: dict[str, Any], now_ms: int) -> tuple[str, ...]:
@@ -86,11 +90,10 @@ def _board_row(board: dict[str, Any], now_ms: int) -> tuple[str, ...]:
     return board["name"], board["kid"], state, *numbers, f"{newest} ({age_s} s ago)"
 
 
-def _table(console: Console, title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold")
     for column in columns:
         table.add_column(column)
     for row in rows:
-        table.add_row(*row)
-    if rows:
-        console.print(table)
+        table.add_row(*map(escape, row))
+    return table
