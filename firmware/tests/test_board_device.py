@@ -194,3 +194,56 @@ async def test_a_map_that_noise_cut_short_is_walked_again():
     line.read = read
     await inverter.identify()
     assert inverter.known
+
+
+async def test_what_the_sources_leave_open_is_told_until_the_owner_confirms_it():
+    meter = Line(dict.fromkeys(range(200), 1))
+    settings = {"profile": "carlo_gavazzi_em24_rtu", "role": "grid", "unit": 3}
+    assert made(settings, meter).unsettled() == ["energy_import"]
+    assert made(settings | {"confirmed": ["energy_import"]}, meter).unsettled() == []
+    assert made(settings | {"points": ["power"]}, meter).unsettled() == []
+    assert made({"profile": "eastron_sdm120", "role": "grid", "unit": 3}, meter).unsettled() == []
+    row, _ = await made(settings, meter).poll()
+    assert None not in row, "it is read and shown all the same"
+
+
+class Minds(Line):
+    """A device that minds reads over register 50, and has no register 70."""
+
+    async def read(self, unit: int, read, pace) -> bytes:
+        end = read.address + read.count
+        if read.address < 50 < end or read.address <= 70 < end:
+            self.reads += 1
+            raise ModbusError(2)
+        return await super().read(unit, read, pace)
+
+
+async def test_what_a_device_refuses_is_learned_and_tried_again_with_the_next_full_poll():
+    line = Minds(dict.fromkeys(range(200), 0))
+    settings = {
+        "profile": "eastron_sdm630",
+        "role": "grid",
+        "unit": 3,
+        "points": ["power", "energy_import", "frequency"],
+    }
+    settings["points"] += ["power_l1", "voltage_l1"]
+    meter = made(settings, line)
+    await meter.poll(1)  # register 50, and that 70 is not there
+    await meter.poll(1)  # that no read may go over it either
+    before = line.reads
+    assert await meter.poll(1) == ([0, 0, None, 0, 0], False)
+    assert line.reads - before == 3, "0 to 13, 52, and 72; not 70"
+    assert meter.is_complete
+    before = line.reads
+    await meter.poll()
+    assert line.reads - before > 3, "what it did not have it may have by now"
+
+
+async def test_a_device_that_refuses_all_is_silent():
+    meter = made({"profile": "eastron_sdm120", "role": "grid", "unit": 3}, Line({}))
+    assert await meter.poll(1) is None
+    with pytest.raises(SilentError):
+        await meter.poll(1)
+    meter.bus.registers = dict.fromkeys(range(200), 0)
+    row, _ = await meter.poll()
+    assert None not in row

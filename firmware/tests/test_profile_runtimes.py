@@ -11,7 +11,8 @@ from profile_frames.build import documents
 
 TESTS = Path(__file__).resolve().parent
 SUITES = {
-    name: runpy.run_path(str(TESTS / f"{name}.py")) for name in ("suite_modbus", "suite_profile", "suite_sunspec")
+    name: runpy.run_path(str(TESTS / f"{name}.py"))
+    for name in ("suite_modbus", "suite_plan", "suite_profile", "suite_sunspec")
 }
 CHECKS = [(suite, name) for suite, content in SUITES.items() for name in content["CHECKS"]]
 PROFILES = TESTS.parent / "profiles"

@@ -26,7 +26,7 @@ def plan_reads(bound, names, learned, hole):
 async def look_into(device, bound, names, refused, learned):
     """Find out why the device refused a Read, and return what is known of it then."""
     spans = [profile.span(point) for point in bound.points if point.name in names]
-    bisect = plan.Bisect(refused, spans)
+    bisect = plan.Bisect(refused, spans, learned or plan.NOTHING)
     while True:
         read = bisect.next()
         if read is None:
@@ -36,7 +36,7 @@ async def look_into(device, bound, names, refused, learned):
             bisect.take()
         except (modbus.ModbusError, WireError) as error:
             bisect.fail(error)
-    return bisect.learned(learned or plan.NOTHING)
+    return bisect.learned()
 
 
 async def from_map(device, known, settings, path):

@@ -27,7 +27,10 @@ class Bus:
         """Return the register bytes of a plan's Read; raises WireError (`timeout` if nothing came) or ModbusError."""
         request = modbus.read_request(unit, read.fc, read.address, read.count)
         reader = modbus.ResponseReader(request, pace.manner.width)
-        await self._wait_silence(self._pause_us(unit, pace.manner))
+        is_change = self._last_unit not in (unit, None)
+        self._last_unit = unit
+        pause_ms = pace.change_ms() if is_change else pace.manner.gap_ms
+        await self._wait_silence(max(1000 * pause_ms, self._silence_us))
         wire_us = modbus.wire_us(read.count * pace.manner.width // 2, self.baud)
         response_us = pace.response_us(wire_us)
         began = ticks_us()
@@ -35,6 +38,8 @@ class Bus:
         try:
             registers = await self._answer(reader, began, wire_us, response_us)
         except WireError as error:
+            if is_change:
+                pace.missed_change()
             if error.reason == "timeout":
                 pace.silent()
             await self._settle(0 if error.reason == "bad_crc" else response_us)
@@ -44,14 +49,6 @@ class Bus:
             return registers
         finally:
             self.use.add(ticks_diff(ticks_us(), began) + self._silence_us)
-
-    def _pause_us(self, unit, manner):
-        """Return the silence to keep before a request to this unit."""
-        pause_ms = manner.gap_ms
-        if self._last_unit not in (unit, None):
-            pause_ms = max(pause_ms, manner.unit_change_ms)
-        self._last_unit = unit
-        return max(1000 * pause_ms, self._silence_us)
 
     async def _answer(self, reader, began, wire_us, response_us):
         request_us = REQUEST_BYTES * modbus.char_us(self.baud)

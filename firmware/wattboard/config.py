@@ -8,7 +8,7 @@ from wattboard.errors import ConfigError
 PATH = "/config.json"
 TEXT_MAX = 8192
 STREAMS_MAX = 8
-ROLES = ("pv", "battery", "grid", "load", "charger")
+ROLES = ("pv", "battery", "grid", "load", "charger", "vehicle")
 DEFAULTS = {"frame_ms": 60000, "health_ms": 600000, "clock_step_ms": 1000}
 
 # key: (type, required, lowest, highest); lengths of texts and lists, values of numbers.
@@ -17,7 +17,7 @@ TOP = {
     "link_key": (str, True, 64, 64),
     "mqtt": (dict, True, 0, 8),
     "wifi": (dict, True, 0, 8),
-    "bus": (dict, True, 0, 8),
+    "bus": (dict, False, 0, 8),
     "ntp": (str, False, 1, 253),
     "frame_ms": (int, False, 1000, 300000),
     "health_ms": (int, False, 1000, 86400000),
@@ -33,6 +33,7 @@ MQTT = {
     "ca": (str, False, 1, 128),
 }
 WIFI = {"ssid": (str, True, 1, 32), "password": (str, False, 0, 64)}
+NO_BUS = {"uart": 0, "baud": 9600, "tx": 0, "rx": 0}
 BUS = {
     "uart": (int, True, 0, 2),
     "baud": (int, True, 1200, 460800),
@@ -46,8 +47,16 @@ STREAM = {
     "unit": (int, True, 1, 247),
     "period_ms": (int, True, 100, 3600000),
     "points": (list, False, 1, 32),
+    "ble": (dict, False, 0, 8),
     "rated_w": (int, False, 1, 100000000),
     "inverted": (bool, False, 0, 1),
+    "confirmed": (list, False, 1, 32),
+}
+BLE = {  # how a device on the air is found, and what Victron's adverts are encrypted with
+    "address": (str, False, 12, 17),
+    "name": (str, False, 1, 20),
+    "key": (str, False, 32, 32),
+    "awake_mv": (int, False, 11000, 60000),
 }
 IDENTITY = ("unit", "role", "profile")
 
@@ -84,10 +93,11 @@ def parse(text):
     _object(config, TOP, "$")
     _object(config["mqtt"], MQTT, "$.mqtt")
     _object(config["wifi"], WIFI, "$.wifi")
-    _object(config["bus"], BUS, "$.bus")
+    _object(config.get("bus", NO_BUS), BUS, "$.bus")
     for index, stream in enumerate(config["streams"]):
         _stream(stream, "$.streams[%d]" % index)
         _not_metered(config["streams"][:index], stream, "$.streams[%d]" % index)
+    _together(config)
     if config["mqtt"].get("tls") and "ca" not in config["mqtt"]:
         raise ConfigError("$.mqtt.ca: is missing; with TLS it names the file of the CA's certificate")
     for key in ("gateway", "link_key"):
@@ -99,11 +109,32 @@ def parse(text):
 
 def _stream(stream, path):
     _object(stream, STREAM, path)
+    if "ble" in stream:
+        _radio(stream["ble"], path + ".ble")
     if stream["role"] not in ROLES:
         raise ConfigError("%s.role: must be one of %s" % (path, ", ".join(ROLES)))
-    for index, name in enumerate(stream.get("points", ())):
-        if type(name) is not str or stream["points"].index(name) != index:
-            raise ConfigError("%s.points[%d]: must be a name, used once" % (path, index))
+    for key in ("points", "confirmed"):
+        for index, name in enumerate(stream.get(key, ())):
+            if type(name) is not str or stream[key].index(name) != index:
+                raise ConfigError("%s.%s[%d]: must be a name, used once" % (path, key, index))
+
+
+def _together(config):
+    """Refuse streams without what brings their values, and a car beside a home: an audit of one must not show both."""
+    streams = config["streams"]
+    for index, stream in enumerate(streams):
+        if "ble" not in stream and "bus" not in config:
+            raise ConfigError("$.bus: is missing; $.streams[%d] is read by it" % index)
+        if stream["role"] == "vehicle" and ("ble" not in stream or len(streams) > 1):
+            raise ConfigError("$.streams[%d]: a vehicle is read by ble, and alone on its board" % index)
+
+
+def _radio(ble, path):
+    _object(ble, BLE, path)
+    _hex(ble.get("key", ""), path + ".key")
+    address = ble.get("address", "000000000000").replace(":", "")
+    if len(_hex(address, path + ".address")) != 6:
+        raise ConfigError(path + ".address: must be six bytes, as c0:ff:ee:00:00:01")
 
 
 def _not_metered(others, stream, path):

@@ -28,7 +28,7 @@ class Device:
         self.known = False  # the profile is bound to the device's registers
         self._settings = settings
         self._known = known  # what `catalog` read for this stream, as long as it may have to be looked at again
-        self._bus = bus
+        self.bus = bus
         self._path = path
         self._profile = None  # type: reading.Profile | None
         self._profile_hash = bytes(HASH_SIZE)
@@ -69,6 +69,14 @@ class Device:
             self._settings.get("inverted", False),
         )
 
+    def unsettled(self):
+        """Return the names of points whose meaning is open until the owner confirms it: nothing is claimed for them."""
+        if self._profile is None:
+            return []
+        confirmed = self._settings.get("confirmed", ())
+        doubtful = [point.name for point in self._profile.points if point.unsettled]
+        return [name for name in self._names if name in doubtful and name not in confirmed]
+
     async def identify(self):
         """Ask the device what it is; raises SilentError."""
         if self.known and not self.walks:
@@ -93,6 +101,7 @@ class Device:
         if level == FULL and self._learned:
             self._learned = None  # what it did not have it may have by now
             self._plan()
+        self._refused = None
         answers = await self.answers(self._reads[level] or self._reads[FULL])
         self.is_complete = None not in [data for _, data in answers]
         await self._learn()
@@ -137,7 +146,7 @@ class Device:
     async def registers_once(self, read):
         """Return a Read's bytes; raises ModbusError or WireError."""
         try:
-            return await self._bus.read(self.unit, read, self.pace)
+            return await self.bus.read(self.unit, read, self.pace)
         except WireError:
             self.errors += 1
             raise
@@ -178,6 +187,7 @@ class Device:
             self._plan()
             if not self._reads[FULL]:
                 self._learned = None
+                self._plan()
                 raise SilentError  # it refuses all of it: later it may not
         elif self.pace.answers >= SETTLED:
             turnaround_us = self.pace.turnaround_us
@@ -187,5 +197,5 @@ class Device:
 
     def _plan(self):
         with Loan(BINDING) as binding:
-            hole = hole_registers(self._bus.baud, self._planned_us)
+            hole = hole_registers(self.bus.baud, self._planned_us)
             self._reads = binding.plan_reads(self._profile, self._names, self._learned, hole)

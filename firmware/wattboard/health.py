@@ -17,6 +17,7 @@ class Health:
         self._crash = crash  # the last words of the boot before, told once
         self._heap_low = hal.heap_free_bytes()
         self.counts = {}
+        self._bus_since_ms = hal.real_ms()
 
     def count(self, name):
         """Add one to a figure of its own."""
@@ -54,13 +55,24 @@ class Health:
             "command": self._state.command(),
             "polls": meter.polls,
             "silent_polls": meter.silent_polls,
+            "silent_units": meter.silent_units(),
             "empty_polls": meter.empty_polls,
             "thinned_rows": meter.recorder.thinned_rows,
             "unstored_rows": meter.recorder.unstored_rows,
         }
         for device in meter.devices:
             values["errors_unit_%d" % device.unit] = device.errors
+            if device.pace.answers:
+                values["turnaround_us_unit_%d" % device.unit] = device.pace.turnaround_us
+        values.update(self._bus_use(meter))
         values.update(self.counts)
         if self._crash:
             values["crash"], self._crash = self._crash, None
         return values
+
+    def _bus_use(self, meter):
+        """Return how busy the bus was since the last health record, and how many more reads a minute it could take."""
+        now_ms = hal.real_ms()
+        used = meter.devices[0].bus.use.take(1000 * (now_ms - self._bus_since_ms)) if meter.devices else None
+        self._bus_since_ms = now_ms
+        return {} if used is None else {"bus_percent": (used[0] + 5) // 10, "bus_headroom_per_min": used[1]}

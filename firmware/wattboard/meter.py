@@ -45,6 +45,10 @@ class Meter:
             if self._schedules[index].due_ms <= hal.uptime_ms():
                 await self._poll(index)
 
+    def silent_units(self):
+        """Return how many devices do not answer."""
+        return len([schedule for schedule in self._schedules if schedule.is_silent])
+
     async def _find_devices(self):
         """Ask every device what it is, and read each once, so that the first streams record is true."""
         for index, device in enumerate(self.devices):
@@ -57,7 +61,14 @@ class Meter:
                 self._schedules[index].silent(hal.uptime_ms())
 
     def _begin(self):
-        """Seal a streams record of what the devices are now."""
+        """Seal a streams record of what the devices are now, and of what is not to be claimed for."""
+        about = self.recorder.witness.about
+        for index, device in enumerate(self.devices):
+            key = "unsettled_%d" % index
+            about.pop(key, None)
+            names = device.unsettled()
+            if names:
+                about[key] = ",".join(names)
         self.recorder.begin([device.stream() for device in self.devices], hal.uptime_ms())
 
     async def _sleep(self):
@@ -96,8 +107,8 @@ class Meter:
         was_known = device.known
         self.polls += 1
         device.tries = 1 if schedule.is_silent else TRIES
-        # The row that begins a frame has every point, so that no interval's edge needs a row of another frame.
-        level = FULL if self.recorder.is_empty(index) else schedule.level(began_ms)
+        # The row that begins a frame has the slow points too, so that no interval's edge needs a row before it.
+        level = max(schedule.level(began_ms), int(self.recorder.is_empty(index)))
         try:
             found = await self._read(device, level)
         except SilentError:

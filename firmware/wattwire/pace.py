@@ -6,6 +6,7 @@ RESPONSE_MAX_US = 1000000
 PATIENCE = 4  # times the latency
 PATIENCE_MAX = 4  # times that, while it does not answer
 WINDOW = 32  # answers of which the shortest turnaround counts
+HUSH = 256  # answers for which a unit gets its pause after a change of units, once it needed it
 SETTLED = 16  # answers after which the turnaround is worth planning by
 
 
@@ -19,6 +20,7 @@ class Pace:
         self._latency_us = 0  # the longest thinking of late
         self._patience = 1
         self._shortest_us = 0  # in this window
+        self._hush = 0
 
     def response_us(self, wire_us: int) -> int:
         """Return how long to wait beyond the `wire_us` that both frames need."""
@@ -28,10 +30,25 @@ class Pace:
         usual_us = max(PATIENCE * self._latency_us, wire_us, RESPONSE_MIN_US)
         return max(slow_us, min(usual_us * self._patience, RESPONSE_MAX_US))
 
+    def change_ms(self) -> int:
+        """Return the silence that the unit wants before a request behind another unit's.
+
+        A pause after a change of units is long (some give every meter 200 ms) and seldom needed: it is kept only
+        after a unit missed the first request behind another's.
+        """
+        if self._hush:
+            return max(self.manner.gap_ms, self.manner.unit_change_ms)
+        return self.manner.gap_ms
+
+    def missed_change(self) -> None:
+        """Note that there was no good answer to a request behind another unit's."""
+        self._hush = HUSH
+
     def answered(self, thinking_us: int) -> None:
         """Learn from an answer that came so long after the wire was done with the request."""
         thinking_us = max(thinking_us, 0)
         self._patience = 1
+        self._hush = max(self._hush - 1, 0)
         self._latency_us = max(thinking_us, self._latency_us - self._latency_us // 8)
         if self.answers % WINDOW == 0:
             self._shortest_us = thinking_us

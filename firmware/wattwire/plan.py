@@ -80,16 +80,17 @@ def _crosses(fc: int, first: int, end: int, barriers: tuple, learned: Learned) -
 class Bisect:
     """Finds what a device minds in a read that it refused with one of `REFUSALS`.
 
-    Read what `next` says, then call `take` or `fail` with the error, until `next` is None; then `learned` has what is
-    new. It needs at most three reads a span. Nothing is learned from a read that fails otherwise.
+    Read what `next` says, then call `take` or `fail` with the error, until `next` is None; then `learned` has
+    it. It needs at most three reads a span. Nothing is learned from a read that fails otherwise.
     """
 
-    def __init__(self, read: Read, spans: list) -> None:
+    def __init__(self, read: Read, spans: list, known: Learned = NOTHING) -> None:
         end = read.address + read.count
-        self._barriers = []
-        self._absent = []
+        self._barriers = list(known.barriers)
+        self._absent = list(known.absent)
         self._tries = 0
-        whole = [span for span in _apart(spans) if span[0] == read.fc and read.address <= span[1] < end]
+        whole = [span for span in spans if span[0] == read.fc and read.address <= span[1] < end]
+        whole = _apart([span for span in whole if span not in known.absent])
         # (spans read together, [how many halves of the pair were good, the second one's first span]); first the whole
         # once more: a refusal that does not last is no lesson.
         self._open = [(whole, [-1, None])] if whole else []
@@ -120,9 +121,9 @@ class Bisect:
         if illegal:
             self._refused(spans)
 
-    def learned(self, known: Learned = NOTHING) -> Learned:
-        """Return `known` and what was found."""
-        return Learned(known.barriers + tuple(self._barriers), known.absent + tuple(self._absent))
+    def learned(self) -> Learned:
+        """Return what was known before and what was found."""
+        return Learned(tuple(self._barriers), tuple(self._absent))
 
     def _refused(self, spans: list) -> None:
         if len(spans) < 2:
