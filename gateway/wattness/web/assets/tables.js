@@ -1,58 +1,62 @@
-// Tables that are filled in place, so that a reader's place and selection stay.
+// Tables that are filled in place; on a phone the CSS shows each row as a block, so roles are said again.
 
-export function element(tag, properties = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name in node) node[name] = value;
-    else node.setAttribute(name, value);
-  }
-  node.append(...children);
-  return node;
-}
+import { element, setClass, setText } from "./dom.js";
 
-export function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
-
-// columns: [{title, number?, wrap?}]; rows: [[text | {text, title?, tone?}]]
-export function fill(id, caption, columns, rows, empty) {
-  const host = document.getElementById(id);
+// columns: [{title, number?, wrap?}]; rows: [[text | {text, title?, tone?, share?, node?}]]; share draws a bar of 0 … 1.
+export function fill(host, caption, columns, rows, nothing) {
   if (!rows.length) {
-    if (!host.querySelector(".empty")) host.replaceChildren(element("p", { className: "empty" }, empty));
+    if (!host.querySelector(".empty") || host.querySelector("table")) host.replaceChildren(nothing);
+    host.removeAttribute("tabindex");
+    host.removeAttribute("role");
+    host.removeAttribute("aria-label");
     return;
   }
-  const body = host.querySelector("tbody") ?? frame(host, caption, columns);
+  const mark = JSON.stringify([caption, columns]);
+  if (host.dataset.mark !== mark || !host.querySelector("tbody")) frame(host, caption, columns, mark);
+  const body = host.querySelector("tbody");
   while (body.rows.length > rows.length) body.deleteRow(-1);
   rows.forEach((cells, index) => fillRow(body.rows[index] ?? body.insertRow(), columns, cells));
 }
 
-function frame(host, caption, columns) {
+function frame(host, caption, columns, mark) {
   const titles = columns.map((column) =>
     element("th", { scope: "col", role: "columnheader", className: column.number ? "number" : "" }, column.title));
-  const body = element("tbody", { role: "rowgroup" });
-  host.tabIndex = 0;
+  host.dataset.mark = mark;
+  host.tabIndex = 0; // a wide table is scrolled by keyboard too
   host.setAttribute("role", "region");
   host.setAttribute("aria-label", caption);
   host.replaceChildren(element("table", { role: "table" }, element("caption", { className: "hidden" }, caption),
-    element("thead", { role: "rowgroup" }, element("tr", { role: "row" }, ...titles)), body));
-  return body;
+    element("thead", { role: "rowgroup" }, element("tr", { role: "row" }, ...titles)), element("tbody", { role: "rowgroup" })));
 }
 
 function fillRow(row, columns, cells) {
-  row.setAttribute("role", "row"); // said again, because a phone shows the table as blocks
+  row.setAttribute("role", "row");
   columns.forEach((column, index) => {
-    const cell = typeof cells[index] === "object" ? cells[index] : { text: cells[index] };
+    const cell = cells[index] !== null && typeof cells[index] === "object" ? cells[index] : { text: cells[index] };
     let node = row.cells[index];
     if (!node) {
-      node = index ? element("td", { "data-label": column.title, role: "cell" }) : element("th", { scope: "row", role: "rowheader" });
+      node = index ? element("td", { "data-label": column.title, role: "cell" })
+        : row.appendChild(element("th", { scope: "row", role: "rowheader" }));
       node.append(element("span"));
       row.append(node);
     }
-    const name = [column.number ? "number" : "", column.wrap ? "wrap" : ""].join(" ").trim();
-    if (node.className !== name) node.className = name;
-    const span = node.firstChild;
-    setText(span, cell.text ?? "");
-    if (span.className !== (cell.tone ?? "")) span.className = cell.tone ?? "";
-    if (span.title !== (cell.title ?? "")) span.title = cell.title ?? "";
+    setClass(node, [column.number ? "number" : "", column.wrap ? "wrap" : ""].join(" ").trim());
+    fillCell(node, cell);
   });
+}
+
+function fillCell(node, cell) {
+  const span = node.firstChild;
+  if (cell.node) span.replaceChildren(cell.node);
+  else setText(span, cell.text ?? "");
+  setClass(span, cell.tone ?? "");
+  if (span.title !== (cell.title ?? "")) span.title = cell.title ?? "";
+  let bar = node.querySelector(".bar");
+  if (cell.share === undefined) {
+    bar?.remove();
+    return;
+  }
+  if (!bar) bar = node.appendChild(element("i", { className: "bar", ariaHidden: "true" }));
+  bar.style.setProperty("--share", Math.max(0, Math.min(1, cell.share)));
+  bar.style.setProperty("--tone", cell.color ?? "var(--accent)");
 }
