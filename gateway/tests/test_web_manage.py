@@ -27,10 +27,8 @@ KID = sha256(KEY).digest()[:8].hex()
 async def operator(folder, store=None):
     """Somebody with the token."""
     headers = {"Authorization": f"Bearer {make_home(folder)}"}
-    given = sources(store or House(), folder)._replace(config=load(folder))
-    given = given._replace(
-        config=_world["msgspec"].structs.replace(given.config, web=_world["Web"](listen="127.0.0.1:0"))
-    )
+    config = msgspec.structs.replace(load(folder), web=Web(listen="127.0.0.1:0"))
+    given = sources(store or House(), folder)._replace(config=config)
     async with running(given) as address, aiohttp.ClientSession(address, headers=headers) as session:
         yield session
 

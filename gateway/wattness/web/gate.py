@@ -30,7 +30,7 @@ class Gate:
     def __init__(self, credentials: Credentials, limiter: Limiter, cookie: str, *, secure: bool, local: bool) -> None:
         """`secure`: under TLS. `local`: only this machine can reach us, so only its own names are ours."""
         self._credentials, self._limiter = credentials, limiter
-        self._cookie = f"__Host-{cookie}" if secure else cookie
+        self.cookie = f"__Host-{cookie}" if secure else cookie
         self._secure, self._local = secure, local
         self.failures = 0
         self.refusals = 0  # attempts that came too soon
@@ -62,15 +62,15 @@ class Gate:
         response = web.Response(status=204)
         session = self._credentials.open()
         response.set_cookie(
-            self._cookie, session, max_age=SESSION_S, path="/", httponly=True, samesite="Strict", secure=self._secure
+            self.cookie, session, max_age=SESSION_S, path="/", httponly=True, samesite="Strict", secure=self._secure
         )
         return response
 
     async def logout(self, request: web.Request) -> web.StreamResponse:
         """End the session that the request came with."""
-        self._credentials.close(request.cookies.get(self._cookie, ""))
+        self._credentials.close(request.cookies.get(self.cookie, ""))
         response = web.Response(status=204)
-        response.del_cookie(self._cookie, path="/", httponly=True, samesite="Strict", secure=self._secure)
+        response.del_cookie(self.cookie, path="/", httponly=True, samesite="Strict", secure=self._secure)
         return response
 
     def _stop(self, request: web.Request) -> web.Response | None:
@@ -97,7 +97,7 @@ class Gate:
         return refused
 
     def _is_session(self, request: web.Request) -> bool:
-        return self._credentials.is_session(request.cookies.get(self._cookie, ""))
+        return self._credentials.is_session(request.cookies.get(self.cookie, ""))
 
     def _try(self, request: web.Request, token: str) -> web.Response | None:
         wait_s = self._limiter.wait_s(request.remote)

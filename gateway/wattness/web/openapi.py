@@ -21,14 +21,16 @@ PROBLEMS = {
     "503": "The disk or a file of the gateway's does not answer; the sentence says what to do.",
 }
 WITH_BODY = {"409", "413", "415"}
-LOCK = {"bearer": {"type": "http", "scheme": "bearer", "description": "What `wattness token show` shows."}}
+BEARER = {"type": "http", "scheme": "bearer", "description": "What `wattness token show` shows."}
+COOKIE = "What a log-in sets; what changes something must then also carry the header `X-Wattness: 1`."
 
 
-def describe(routes: Sequence[Route], version: str, public: Collection[str]) -> JsonObject:
+def describe(routes: Sequence[Route], version: str, public: Collection[str], cookie: str) -> JsonObject:
     """Return the document as plain values; `public` paths need no log-in."""
     forms = [form for route in routes for form in (route.answer, route.body) if form is not None]
     found, components = msgspec.json.schema_components([*forms, Problem], ref_template=REFERENCE)
     schemas = {id(form): schema for form, schema in zip([*forms, Problem], found, strict=True)}
+    lock = {"type": "apiKey", "in": "cookie", "name": cookie, "description": COOKIE}
     paths: dict[str, JsonObject] = {}
     for route in routes:
         operation = _operation(route, schemas)
@@ -43,9 +45,9 @@ def describe(routes: Sequence[Route], version: str, public: Collection[str]) -> 
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "security": [{"bearer": []}],
+        "security": [{"bearer": []}, {"cookie": []}],
         "paths": paths,
-        "components": {"schemas": components, "securitySchemes": LOCK},
+        "components": {"schemas": components, "securitySchemes": {"bearer": BEARER, "cookie": lock}},
     }
 
 

@@ -27,7 +27,7 @@ from .sources import Sources
 from .tls import check_web, is_local
 
 ASSETS = Path(__file__).parent / "assets"
-REQUEST_BYTES_MAX = 64 * 1024
+REQUEST_BYTES_MAX = 1 << 20  # the longest settings, every character of them escaped
 STOP_S = 2.0
 EVENTS, EVENT, TEXT = "/api/v1/events", "text/event-stream", "text/plain"
 
@@ -79,7 +79,7 @@ def make_app(sources: Sources) -> tuple[web.Application, Events]:
         (Route("GET", METRICS, "Counts for Prometheus.", str, metrics.scrape, media_type=TEXT), metrics.scrape),
     )
     described = (*routes, *(route for route, _ in special))
-    document = msgspec.json.encode(describe(described, sources.version, OPEN))
+    document = msgspec.json.encode(describe(described, sources.version, OPEN, gate.cookie))
 
     async def openapi(_: web.Request) -> web.StreamResponse:
         return web.Response(body=document, content_type="application/json")
