@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from . import forward
+from . import forward, quality
 from .broker import Broker
 from .config import DATABASE_NAME, Config
 from .endpoints import remote
@@ -62,7 +62,8 @@ async def gateway(config: Config) -> AsyncIterator[str]:
     signer = open_signer(config.key, Path(config.home))
     gateway_hash = key_hash(signer.public_key)
     names = tuple(network.name for network in config.network)
-    settings = Settings(gateway=gateway_hash, networks=names, interval=config.interval, clock=clock)
+    judge = await asyncio.to_thread(quality.judge_of, config.site, config.path("sun"))
+    settings = Settings(gateway=gateway_hash, networks=names, interval=config.interval, clock=clock, judge=judge)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(config.path(DATABASE_NAME), settings))
         boards = await store.boards()

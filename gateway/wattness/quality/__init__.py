@@ -18,7 +18,7 @@ from .frames import (
     Verdict,
     advances,
 )
-from .judge import Judge, unapplied
+from .judge import Judge, judge_of, unapplied
 from .memory import Memory, Print
 from .registry import ACCEPTED, FLAGGED, LEVELS, QUARANTINED, RULES, Rule, rules
 
@@ -49,6 +49,7 @@ __all__ = [
     "Rule",
     "Verdict",
     "advances",
+    "judge_of",
     "rules",
     "unapplied",
 ]

@@ -60,16 +60,17 @@ def energy_mwh(rated_w: int, elapsed_ms: int) -> int:
 
 
 def _falls(facts: Facts, memory: Memory, notes: Notes) -> None:
+    if not facts.falls and not memory.resets_ms:
+        return
     kinds = {kind_of(fall, facts.rated_w, memory.step(fall.name)) for fall in facts.falls}
-    notes.events.update(kinds)
+    notes.events += kinds
     if "rollback" in kinds:
         notes.find("counter_rollback")
-    if memory.resets_ms or not kinds.isdisjoint({"reset", "restart"}):
-        memory.resets_ms = [at for at in memory.resets_ms if at > facts.a - DAY_MS]
-        if not kinds.isdisjoint({"reset", "restart"}):
-            memory.resets_ms = [*memory.resets_ms[-RESETS_PER_DAY_MAX:], facts.a]
-            if len(memory.resets_ms) > RESETS_PER_DAY_MAX:
-                notes.find("counter_resets")
+    memory.resets_ms = [at for at in memory.resets_ms if at > facts.a - DAY_MS]
+    if not kinds.isdisjoint({"reset", "restart"}):
+        memory.resets_ms = [*memory.resets_ms[-RESETS_PER_DAY_MAX:], facts.a]
+        if len(memory.resets_ms) > RESETS_PER_DAY_MAX:
+            notes.find("counter_resets")
 
 
 def _jumps(facts: Facts, memory: Memory, notes: Notes) -> None:
@@ -98,18 +99,18 @@ def _against_power(facts: Facts, memory: Memory, notes: Notes) -> None:
     if facts.falls:  # what a fall hides cannot be compared
         memory.balances = []
         return
-    idle = max(memory.idle_ms.get(name, 0) for name in facts.energy)
+    idle = max(map(memory.idle_ms.__getitem__, facts.energy))
     memory.lag_ms = max(memory.lag_ms * max(0.0, 1 - length / DAY_MS), float(idle + length if idle else 0))
-    step = max(memory.step(name) for name in facts.energy)
-    top = max(abs(facts.power.low), abs(facts.power.high))
-    slack = 2 * step + min(memory.lag_ms, LAG_MS_MAX) * top / HOUR_MS
-    slack += facts.doubt_mwh + max(UNLIKE_MWH, (facts.rated_w or 0) * 1000 * UNLIKE_RATED_SHARE)
+    slack = facts.doubt_mwh + 2 * max(map(memory.step, facts.energy))
+    if memory.lag_ms:
+        top = max(abs(facts.power.low), abs(facts.power.high))
+        slack += min(memory.lag_ms, LAG_MS_MAX) * top / HOUR_MS
+    slack += max(UNLIKE_MWH, (facts.rated_w or 0) * 1000 * UNLIKE_RATED_SHARE)
     if not memory.balances:
         memory.balances = [Balance(fade_ms) for fade_ms in FADES_MS]
     for balance in memory.balances:
         kept = max(0.0, 1 - length / balance.fade_ms)
-        balance.by_power = balance.by_power * kept + facts.power_mwh
-        balance.by_counter = balance.by_counter * kept + counted
-        larger = max(abs(balance.by_power), abs(balance.by_counter))
-        if abs(balance.by_power - balance.by_counter) > RATIO_MAX * larger + slack:
+        balance.by_power = by_power = balance.by_power * kept + facts.power_mwh
+        balance.by_counter = by_counter = balance.by_counter * kept + counted
+        if abs(by_power - by_counter) > RATIO_MAX * max(abs(by_power), abs(by_counter)) + slack:
             notes.find("power_against_counter")

@@ -1,10 +1,6 @@
 """What the rules remember of a stream from one interval to the next, and what they say of an interval."""
 
-from collections import Counter
-
 import msgspec
-
-from .registry import worst
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
@@ -80,13 +76,8 @@ class Notes:
     def __init__(self) -> None:
         """Nothing is found yet."""
         self.codes: set[str] = set()
-        self.events: Counter[str] = Counter()
+        self.events: list[str] = []
 
     def find(self, code: str) -> None:
         """Add a reason of the registry."""
         self.codes.add(code)
-
-    @property
-    def verdict(self) -> str:
-        """Return the level that follows."""
-        return worst(self.codes)

@@ -49,6 +49,10 @@ _RULES = (
     Rule("board_quarantined", QUARANTINED, "The board is quarantined",
          "The board has signed two different frames for one place in its log. Find out why, then release it with"
          " `wattness board release`."),
+    Rule("unsettled_point", QUARANTINED, "A register whose meaning is open",
+         "The sources of the device's profile contradict each other about its power or energy. Compare with the"
+         " device's own display; if it is right, name the point in the stream's `confirmed` in the board's"
+         " configuration."),
     # Power.
     Rule("power_above_rated", QUARANTINED, "More power than the device can give",
          "The power is more than 15 % above what the device is rated for. Check the rated power and the profile's"

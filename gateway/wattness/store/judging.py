@@ -79,8 +79,8 @@ class Judging:
         notes = self._judge.judge(found, memory, lambda one: self._seen(stream.id, found.role, one))
         if len(found.device) == SERIAL_LENGTH and self._has_twin(board_id, stream.id, found, claimed):
             notes.find("duplicate_serial")
-        for kind, n in notes.events.items():
-            self._tally.add("counter_fall", kind, n)
+        for kind in notes.events:
+            self._tally.add("counter_fall", kind)
         self._changed[stream.id] = _encode(memory)
         return notes.codes
 

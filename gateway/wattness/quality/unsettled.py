@@ -1,0 +1,21 @@
+"""Points that a profile's sources leave open: metered and shown, and nothing is claimed until the owner confirms."""
+
+from typing import Any
+
+from wattwire import evidence
+
+CLAIMED = frozenset(("power", "energy_import", "energy_export"))  # what a report's figures rest on
+CODE = "unsettled_point"
+
+
+def is_unsettled(body: Any, device: str) -> bool:
+    """Tell whether a streams record says so of a point of `device` that a claim would rest on.
+
+    A board lists such points in its record's texts, `unsettled_0` for its first stream, as long as its configuration
+    does not name them in the stream's `confirmed`.
+    """
+    return any(
+        CLAIMED.intersection(str(body.about.get(f"unsettled_{index}", "")).split(","))
+        for index, name in enumerate(evidence.devices(body))
+        if name == device
+    )
