@@ -43,9 +43,12 @@ class Author:
             self.ended = (self.seq, self.prev)
             self.log, self.seq, self.prev = self.log + 1, 0, bytes(frame.HASH_SIZE)
 
-    def streams(self, at_ms: int, *streams: Any, previous: tuple[int, bytes] | None = None) -> bytes:
+    def streams(
+        self, at_ms: int, *streams: Any, previous: tuple[int, bytes] | None = None, about: dict[str, Any] | None = None
+    ) -> bytes:
         """Seal a streams record; without `streams` one PV stream."""
-        raw = self.seal(frame.KIND_STREAMS, frame.Streams(streams or (pv(),), {}, self.gateway, previous), at_ms)
+        body = frame.Streams(streams or (pv(),), about or {}, self.gateway, previous)
+        raw = self.seal(frame.KIND_STREAMS, body, at_ms)
         self.streams_hash = self.prev
         return raw
 

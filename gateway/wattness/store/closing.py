@@ -8,7 +8,10 @@ import msgspec
 
 from wattness import aggregate, quality
 from wattness.aggregate import Skip, Span
+from wattness.quality.unsettled import CODE as UNSETTLED
+from wattness.quality.unsettled import is_unsettled
 from wattwire import digest, evidence, merkle
+from wattwire.frame import KIND_STREAMS
 
 from .board import BoardState, Held, Stream
 from .judging import Judging, facts_of
@@ -115,6 +118,9 @@ class Closing:
             for code in codes:
                 self._tally.add("verdict", code)
                 found[code] = quality.RULES[code].level
+        if any(is_unsettled(held.record.body, stream.device) for held in frames if held.record.kind == KIND_STREAMS):
+            self._tally.add("verdict", UNSETTLED)
+            found[UNSETTLED] = quality.RULES[UNSETTLED].level
         verdict = max(found.values(), key=quality.LEVELS.index, default=quality.ACCEPTED)
         root = merkle.root([held.raw for held in frames])
         return _Made(a, b, described, figures, ranges, root, verdict, sorted(found))
