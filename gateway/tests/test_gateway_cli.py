@@ -72,6 +72,21 @@ def test_first_steps(wattness, tmp_path):
     assert f"chmod 600 {home}/gateway.key" in error
 
 
+def test_token_is_made_once_and_renewed_by_hand(wattness, tmp_path):
+    home = tmp_path / "home"
+    assert wattness("token", "show")[::2] == (2, f"There is no {home}/web.token; run `wattness token new`.\n")
+    assert wattness("token", "new")[::2] == (2, f"There is no {home}; run `wattness init` first.\n")
+    assert f"The page's token is in {home}/web.token" in wattness("init")[1]
+    assert stat.S_IMODE((home / "web.token").stat().st_mode) == 0o600
+    code, token, _ = wattness("token", "show")
+    assert (code, len(token.strip())) == (0, 43)
+    assert wattness("token", "new")[1] != token
+    assert stat.S_IMODE((home / "web.token").stat().st_mode) == 0o600
+    assert wattness("key", "new")[0] == 0
+    (home / "web.token").unlink()
+    assert wattness("run")[::2] == (2, f"There is no {home}/web.token; run `wattness token new`.\n")
+
+
 def test_commented_configuration_is_the_default(tmp_path):
     (tmp_path / "gateway.toml").write_text(CONFIG_TEXT)
     assert load(tmp_path) == Config(home=str(tmp_path))
@@ -263,7 +278,7 @@ def test_export_of_nothing(wattness, home, tmp_path):
 def test_help_and_version(wattness):
     code, out, _ = wattness("--help")
     assert code == 0
-    for command in ("init", "run", "status", "board", "key", "profile", "decode", "export"):
+    for command in ("init", "run", "status", "board", "key", "token", "profile", "decode", "export"):
         assert command in out
     assert wattness("--version")[1].strip() == "0.1.0"
     assert wattness("nothing")[0] == 2
