@@ -1,5 +1,6 @@
 """How the page may be reached: a certificate that fits its key, and no listening to others without one."""
 
+import asyncio
 import datetime as dt
 import logging
 import runpy
@@ -79,6 +80,34 @@ async def test_page_under_tls(tmp_path, kind):
         connector = aiohttp.TCPConnector(ssl=old)
         async with aiohttp.ClientSession(address, connector=connector) as session, session.get("/") as response:
             assert response.status == 200
+
+
+async def test_renewed_certificate_is_taken_without_a_restart(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "wattness")
+    write_pair(tmp_path)
+    make_home(tmp_path)
+
+    async def served_certificate(port):
+        trust = ssl.create_default_context()
+        trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trust)
+        shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        writer.close()
+        return ssl.DER_cert_to_PEM_cert(shown)
+
+    given = sources(House(), tmp_path, tls_cert="page.pem", tls_key="page.key")
+    async with running(given) as address:
+        port = int(address.rstrip("/").rpartition(":")[2])
+        first = (tmp_path / "page.pem").read_text()
+        assert await served_certificate(port) == first
+        write_pair(tmp_path)
+        second = (tmp_path / "page.pem").read_text()
+        assert await served_certificate(port) == second != first
+        (tmp_path / "page.key").chmod(0o644)
+        (tmp_path / "page.key").touch()
+        assert await served_certificate(port) == second
+    assert "renewed certificate taken" in caplog.text
+    assert "chmod 600" in caplog.text
 
 
 def test_key_of_another_certificate_is_refused(tmp_path):

@@ -25,7 +25,10 @@ def check_web(config: Config) -> ssl.SSLContext | None:
     if bool(web.tls_cert) != bool(web.tls_key):
         raise ConfigError("$.web: tls_cert and tls_key belong together: set both, or neither.")
     if web.tls_cert:
-        return _context(config.path(web.tls_cert), config.path(web.tls_key))
+        certificate, key = config.path(web.tls_cert), config.path(web.tls_key)
+        context = _context(certificate, key)
+        context.sni_callback = _Renewal(context, certificate, key).look
+        return context
     if not is_local(host):
         if not web.public:
             raise ConfigError(
@@ -43,6 +46,38 @@ def is_local(host: str) -> bool:
         return host.lower() in LOCAL_NAMES or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+class _Renewal:
+    """Takes a renewed certificate without a restart: it looks at the files before each handshake."""
+
+    def __init__(self, context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+        self._context, self._files = context, (certificate, key)
+        self._seen = self._stamps()
+
+    def look(self, connection: ssl.SSLObject, _name: str | None, _old: ssl.SSLContext) -> None:
+        """Give a connection the newest context; what is wrong with new files is said once, and the old ones go on."""
+        found = self._stamps()
+        if found != self._seen:
+            self._seen = found
+            try:
+                self._context = _context(*self._files)
+            except ConfigError as error:
+                log.warning("renewed certificate not taken error=%s", error)
+            else:
+                log.info("renewed certificate taken")
+        connection.context = self._context
+
+    def _stamps(self) -> list[tuple[int, int] | None]:
+        return [_stamp(file) for file in self._files]
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    try:
+        stat = file.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_ino
 
 
 def _context(certificate: Path, key: Path) -> ssl.SSLContext:
