@@ -12,6 +12,7 @@ ROWS = {
     "intake": "verify, decode and commit from memory against bare verification",
     "broker": "end to end through the broker against a bare loop",
     "gateway": "start, memory and processor use of the whole gateway",
+    "quality": "honest days that the rules let pass, and spoilt ones that they catch",
     "bus": "use of the meter bus against its physical limit",
     "heap": "a board's live heap while it meters for minutes",
     "parts": "what each part of the board's program takes of a chip's heap",

@@ -20,7 +20,8 @@ ROLL_OVERS_MWH = sorted(
 )  # where registers of mWh to kWh, and displays, start again
 
 RATIO_MAX = 0.4  # of the larger of two: honest devices differ by as much
-FADES_MS = (HOUR_MS, 8 * HOUR_MS)
+FADES_MS = (HOUR_MS, 12 * HOUR_MS)
+STEPS_UNSEEN = 1.25  # of a counter, between what it shows and what was
 LAG_MS_MAX = 20 * 60_000  # a counter that stands still for longer is not merely slow
 COVERED_MIN = 0.5
 UNLIKE_MWH = 20_000  # too little to compare
@@ -99,12 +100,7 @@ def _against_power(facts: Facts, memory: Memory, notes: Notes) -> None:
     if facts.falls:  # what a fall hides cannot be compared
         memory.balances = []
         return
-    idle = max(map(memory.idle_ms.__getitem__, facts.energy))
-    memory.lag_ms = max(memory.lag_ms * max(0.0, 1 - length / DAY_MS), float(idle + length if idle else 0))
-    slack = facts.doubt_mwh + 2 * max(map(memory.step, facts.energy))
-    if memory.lag_ms:
-        top = max(abs(facts.power.low), abs(facts.power.high))
-        slack += min(memory.lag_ms, LAG_MS_MAX) * top / HOUR_MS
+    slack = facts.doubt_mwh + max(STEPS_UNSEEN * max(map(memory.step, facts.energy)), _lag_mwh(facts, memory))
     slack += max(UNLIKE_MWH, (facts.rated_w or 0) * 1000 * UNLIKE_RATED_SHARE)
     if not memory.balances:
         memory.balances = [Balance(fade_ms) for fade_ms in FADES_MS]
@@ -114,3 +110,13 @@ def _against_power(facts: Facts, memory: Memory, notes: Notes) -> None:
         balance.by_counter = by_counter = balance.by_counter * kept + counted
         if abs(by_power - by_counter) > RATIO_MAX * max(abs(by_power), abs(by_counter)) + slack:
             notes.find("power_against_counter")
+
+
+def _lag_mwh(facts: Facts, memory: Memory) -> float:
+    """Return how much energy the counters may hold back: some are renewed every few minutes only."""
+    memory.waiting_mwh += abs(facts.power_mwh)
+    memory.lag_mwh = max(memory.lag_mwh * max(0.0, 1 - (facts.b - facts.a) / FADES_MS[-1]), memory.waiting_mwh)
+    if any(facts.energy.values()):
+        memory.waiting_mwh = 0.0
+    top = 0 if facts.power is None else max(abs(facts.power.low), abs(facts.power.high))
+    return min(memory.lag_mwh, LAG_MS_MAX * top / HOUR_MS)

@@ -14,6 +14,9 @@ from .journey import MOVING, Column, Move, moves_of
 
 SAMPLED = {"frequency": "Hz", "voltage": "V", "voltage_l1": "V", "soc": "%"}  # a value or two tell enough
 HOUR_MS = 3_600_000
+LONE_RATIO = 8  # to both neighbours
+LONE_ROWS_MIN = 20  # from so many rows on, the mean says enough of the neighbours
+LONE_MEAN_RATIO = 12
 
 
 class Fall(NamedTuple):
@@ -57,6 +60,7 @@ class Facts(NamedTuple):
     levels: Mapping[str, int]  # of the counters, at the last row that is known
     samples: Mapping[str, Stat]
     moves: Sequence[Move] = ()
+    lone_mw: int = 0  # the highest power that stands alone: a small part of it before and after
 
     @property
     def counted_mwh(self) -> int | None:
@@ -145,7 +149,17 @@ def of_rows(place: Place, times: Sequence[int], columns: Mapping[str, Column], j
         levels={name: counter.level for name, counter in counters.items() if counter.level is not None},
         samples=samples,
         moves=moves_of(times, columns, (first, last), join_ms),
+        lone_mw=_lone(_near(times, columns.get(POWER, ()), (first, min(last + 1, len(times))))[1]),
     )
+
+
+def _lone(values: Sequence[int]) -> int:
+    """Return the highest value that is far above both its neighbours."""
+    found = 0
+    for before, value, after in zip(values, values[1:], values[2:], strict=False):
+        if value > found and value > LONE_RATIO * max(before, after, 1):
+            found = value
+    return found
 
 
 def _of_figures(place: Place, figures: Mapping[str, Any], end_ms: int, samples: Mapping[str, Stat]) -> Facts:
@@ -167,7 +181,14 @@ def _of_figures(place: Place, figures: Mapping[str, Any], end_ms: int, samples: 
         falls=(),
         levels={},
         samples=samples,
+        lone_mw=0 if power is None else _lone_of_mean(power),
     )
+
+
+def _lone_of_mean(power: Mapping[str, int]) -> int:
+    """Return the highest of many values when it is far above their mean."""
+    high = power["max"]
+    return high if power["n"] >= LONE_ROWS_MIN and high > LONE_MEAN_RATIO * max(power["mean"], 1) else 0
 
 
 class _Counter:

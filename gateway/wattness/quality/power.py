@@ -12,6 +12,8 @@ DRAW_SHARE = 0.005  # an inverter's own use
 OVERSIZE = 1.5  # panels for each watt of the inverter, where nobody gives their peak power
 EDGE_MEAN, EDGE_TOP = 1.25, 1.5  # clouds' edges add their light to the sun's, for moments more than for minutes
 FLOOR_SHARE = 0.03  # of the panels' peak: twilight, snow and neighbours' windows
+LONE_MW_MIN = 100_000  # less is no more than a meter's noise
+LONE_SHARE = 0.05  # … or this share of rated power
 STILL_MS = HOUR_MS
 STILL_INTERVAL_MS = 600_000  # a longer interval counts as this much: its few rows may be alike by chance
 STILL_MW_MIN = 50_000  # idle devices stand still
@@ -22,6 +24,8 @@ def check(facts: Facts, memory: Memory, notes: Notes, sun: Sun | None) -> None:
     """Apply all of them."""
     _rated(facts, notes)
     _still(facts, memory, notes)
+    if facts.role == "pv" and facts.lone_mw > max(LONE_MW_MIN, (facts.rated_w or 0) * 1000 * LONE_SHARE):
+        notes.find("power_spike")
     if sun is not None and facts.role == "pv":
         height = sun.elevation(facts.a, facts.b)
         if height is not None and height < NIGHT_DEG:

@@ -66,6 +66,9 @@ _RULES = (
     Rule("above_clear_sky", QUARANTINED, "More than a clear sky gives",
          "The power is more than these panels can give under the clearest sky. Check the site's position, the panels'"
          " tilt, azimuth and peak power, the clock, and the profile's scale."),
+    Rule("power_spike", FLAGGED, "A single value far above the others",
+         "For a moment the power was many times what it was before and after. Check the wiring of the data line and the"
+         " profile's word order."),
     Rule("frozen_values", FLAGGED, "The values stand still",
          "The power has been exactly the same for an hour, and no counter moves with it. Restart the device or its data"
          " logger."),

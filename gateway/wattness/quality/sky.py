@@ -14,6 +14,7 @@ from typing import Any
 YEAR = 2024  # a leap year; the others differ by less than the margins of the rules
 STEP_MINUTES = 5
 CLEAREST_TURBIDITY = 1.8  # Linke's; cleaner air is hardly ever seen
+CLOUD_LIGHT = 0.7  # of a clear sky's light on flat ground: what bright clouds send to a plane that the sun is behind
 ALTITUDE_M = 1000  # when nobody says: higher than most homes, so that the ceiling is not too low
 
 
@@ -39,7 +40,8 @@ def _columns(place: dict[str, Any]) -> Iterator[Any]:
     parts = (sky["dni"], sky["ghi"], sky["dhi"])
     for tilt, azimuth in [(sun["apparent_zenith"].clip(upper=90), sun["azimuth"]), *place["planes"]]:
         light = irradiance.get_total_irradiance(tilt, azimuth, sun["apparent_zenith"], sun["azimuth"], *parts)
-        yield light["poa_global"].fillna(0).clip(lower=0).round().to_numpy("<u2")
+        brightest = light["poa_global"].fillna(0).clip(lower=CLOUD_LIGHT * sky["ghi"].clip(lower=0))
+        yield brightest.round().to_numpy("<u2")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ BIN_MS = 300_000
 BINS_PER_DAY = 288
 BINS = 366 * BINS_PER_DAY
 CHILD_S = 300
-_FORM = "2"  # of the table; another one makes files of another name
+_FORM = "3"  # of the table; another one makes files of another name
 
 log = logging.getLogger(__name__)
 
