@@ -58,6 +58,7 @@ BLE = {  # how a device on the air is found, and what Victron's adverts are encr
     "key": (str, False, 32, 32),
     "awake_mv": (int, False, 11000, 60000),
 }
+QUOTE, BACKSLASH, COLON = b'"\\:'
 IDENTITY = ("unit", "role", "profile")
 
 
@@ -148,23 +149,24 @@ def _once(text):
     """Refuse a key that is twice in one object of a JSON text: json would take one of them in silence."""
     keys = [[]]  # of every object and list that is open here
     inside = escaped = False
-    string = ""
-    for char in text:
+    string = bytearray()
+    for byte in text.encode():  # bytes: a character of a text would stay in the board's table of names
         if inside:
-            inside = escaped or char != '"'
-            escaped = char == "\\" and not escaped
-            string += char if inside else ""
-        elif char == '"':
+            inside = escaped or byte != QUOTE
+            escaped = byte == BACKSLASH and not escaped
+            if inside:
+                string.append(byte)
+        elif byte == QUOTE:
             inside = True
-            string = ""
-        elif char in "{[":
+            string = bytearray()
+        elif byte in b"{[":
             keys.append([])
-        elif char in "}]":
+        elif byte in b"}]":
             keys.pop()
-        elif char == ":":
-            if string in keys[-1]:
-                raise ConfigError("$: the key %s is there twice" % string)
-            keys[-1].append(string)
+        elif byte == COLON:
+            if bytes(string) in keys[-1]:
+                raise ConfigError("$: the key %s is there twice" % bytes(string).decode())
+            keys[-1].append(bytes(string))
 
 
 def _object(value, keys, path):

@@ -36,7 +36,7 @@ def start(settings, known, key, state):
 
 async def run(settings, key, state, devices, book):
     """Run the board; returns only by a reset."""
-    supervisor = supervise.Supervisor(hal.watchdog())
+    supervisor = supervise.Supervisor(hal.watchdog(), supervise.STALLED_MS)
     boot = state.next_boot()
     log, previous = book.open(settings["gateway"])
     clock = Clock(settings["clock_step_ms"])

@@ -18,8 +18,9 @@ TICK_MS = 1000
 class Supervisor:
     """Runs tasks that must never end; the first that does, or that stalls, lets the watchdog bite."""
 
-    def __init__(self, watchdog):
+    def __init__(self, watchdog, stalled_ms):
         self._watchdog = watchdog
+        self._stalled_ms = stalled_ms
         self._beats = {}
         self._dead = False
 
@@ -36,7 +37,7 @@ class Supervisor:
         while not self._dead:
             now_ms = hal.real_ms()
             for name, beat_ms in self._beats.items():
-                if now_ms - beat_ms > STALLED_MS:
+                if now_ms - beat_ms > self._stalled_ms:
                     self._dead = True
                     write_crash("%s made no progress" % name)
             if not self._dead:

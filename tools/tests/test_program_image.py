@@ -1,7 +1,9 @@
 """The program as boards take it: compiled once, in one image, and the same from everywhere."""
 
+import ast
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
@@ -9,6 +11,7 @@ from emulator import memory, vm
 from emulator.board import Board
 from emulator.errors import EmulatorError
 from program import Layout, Software, software
+from program.constants import inlined
 from program.layout import bytecode, sources
 from program.mpy import CompileError, compile_source
 from program.rom import MAGIC, rom_image
@@ -42,6 +45,38 @@ def test_nothing_is_compiled_twice_and_nothing_stale_is_taken(tmp_path):
     kept.write_bytes(b"torn")
     assert compile_source("/a/b.py", b"x = 1", tmp_path) == first
     assert list(tmp_path.iterdir()) == [kept]
+
+
+def test_constants_that_only_their_module_names_are_compiled_in():
+    one = """# Text: LIMIT.
+LIMIT = 5  # grün: LIMIT
+TWICE = 2 * LIMIT + (1 << 3)
+SHARED = 6
+_OWN = -7
+TABLE = (LIMIT, TWICE)
+BIG = 1 << 40
+AGAIN = 1
+AGAIN = 2
+HELD = 3
+_HELD = "taken"
+def use(LIMITS, x=LIMIT): return x.LIMITS + LIMIT if LIMIT > TWICE else "LIMIT" + HELD
+""".encode()
+    other = b"import one\nfrom one import AGAIN\nprint(one.SHARED)\n"
+    made = inlined({"/one.py": one, "/other.py": other})
+    assert made["/other.py"] == other
+    text = made["/one.py"].decode()
+    assert "\n_LIMIT = const(5)  # grün: LIMIT\n_TWICE = const(18)\nSHARED = 6\n_OWN = const(-7)\n" in text
+    assert "TABLE = (_LIMIT, _TWICE)\nBIG = 1 << 40\nAGAIN = 1\nAGAIN = 2\nHELD = 3\n" in text
+    assert 'def use(LIMITS, x=_LIMIT): return x.LIMITS + _LIMIT if _LIMIT > _TWICE else "LIMIT" + HELD' in text
+
+
+def test_the_program_has_many_of_them_and_keeps_its_shape():
+    modules = sources()
+    made = inlined(modules)
+    assert sum(made[name] != source for name, source in modules.items()) > 20
+    for name, source in made.items():
+        before, after = (Counter(type(node) for node in ast.walk(ast.parse(text))) for text in (modules[name], source))
+        assert (before[ast.FunctionDef], before[ast.Attribute]) == (after[ast.FunctionDef], after[ast.Attribute])
 
 
 def test_what_is_not_micropython_is_refused_with_its_place(tmp_path):

@@ -3,9 +3,11 @@
 import json
 from binascii import a2b_base64, b2a_base64
 
+from micropython import const
+
 HEAP_DATA, HEAP_EXEC = 4, 1
-_NOT_FOUND = -4354
-_INVALID_NAME = -4360
+_NOT_FOUND = const(-4354)
+_INVALID_NAME = const(-4360)
 _host = None  # the host's file system, and the partition's file on it; set by the boot
 _path = ""
 

@@ -5,12 +5,15 @@ import select
 import socket
 import time
 
+from micropython import const
+
 import chip_supervisor as supervisor
 import chip_time
 
 PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
-_POLL, _FILENO = 3, 10  # requests of MicroPython's stream protocol
-_RECONNECT_MS = 1000
+_POLL = const(3)  # requests of MicroPython's stream protocol
+_FILENO = const(10)
+_RECONNECT_MS = const(1000)
 
 
 def reset():

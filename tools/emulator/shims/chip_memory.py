@@ -8,9 +8,8 @@ import sys
 import uctypes
 import vfs
 
-NAME = b"CHIP_MEMORY_"
 PLACE = "/chip"
-HEADER_BYTES = 16
+FIRST = b"CHIP_MEMORY_0="
 rom = None  # the ROM partition as the processor sees it, or None on a chip without one
 bare_bytes = 0  # what was taken before anything that stands for the chip
 _kept = []  # memory that is part of the heap after all
@@ -47,8 +46,8 @@ def _find(size):
         figures = file.read().split(")")[-1].split()
     start, end = int(figures[47]), int(figures[48])
     environment = uctypes.bytearray_at(start, end - start)
-    first, last = environment.find(NAME + b"0="), environment.find(NAME + b"END=")
-    first += len(NAME) + 2
+    first, last = environment.find(FIRST), environment.find(b"CHIP_MEMORY_END=")
+    first += len(FIRST)
     if not 0 <= first <= last - size:
         raise MemoryError("the room in the environment is not where it should be")
     return start + first

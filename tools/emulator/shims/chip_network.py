@@ -2,18 +2,19 @@
 
 import time
 
+from micropython import const
+
 import chip_supervisor as supervisor
 
 STA_IF, AP_IF = 0, 1
 STAT_IDLE, STAT_CONNECTING, STAT_GOT_IP, STAT_NO_AP_FOUND = 1000, 1001, 1010, 201
-_JOIN_MS = 50
+_JOIN_MS = const(50)
 
 
 class WLAN:
     """The station interface; every instance shows the same radio, as on the chip."""
 
     IF_STA, IF_AP = STA_IF, AP_IF
-    PM_NONE, PM_PERFORMANCE, PM_POWERSAVE = 0, 1, 2
     _active = False
     _since = None
 

@@ -1,10 +1,16 @@
 """The chip's `vfs`: the VM's own, and the requests by which `mpremote romfs` looks at and writes the ROM partition."""
 
+from micropython import const
 from vfs import VfsFat, VfsLfs2, VfsRom, mount, umount  # noqa: F401  (the chip's names, as they are)
 
-_COUNT, _SEGMENT, _PREPARE, _WRITE, _COMPLETE, _BLOCK_SIZE = range(1, 7)
-_BLOCK = 4096
-_EINVAL = -22
+_COUNT = const(1)
+_SEGMENT = const(2)
+_PREPARE = const(3)
+_WRITE = const(4)
+_COMPLETE = const(5)
+_BLOCK_SIZE = const(6)
+_BLOCK = const(4096)
+_EINVAL = const(-22)
 _memory = None  # the partition as the processor sees it
 _file = None  # and where the host keeps it
 
