@@ -18,9 +18,10 @@ def from_profile(known, settings, path):
     return _bind(known[settings["profile"]], 0, None, settings, path)
 
 
-def plan_reads(bound, names, learned, hole):
+def plan_reads(bound, names, learned, hole, is_noisy):
     """Return the Reads of each level for the points in `names`, but for what the device has refused."""
-    return profile.plan_levels(bound, names, hole // (bound.manner.width // 2), learned or plan.NOTHING)
+    most = plan.NOISY_REGISTERS if is_noisy else 125
+    return profile.plan_levels(bound, names, hole // (bound.manner.width // 2), learned or plan.NOTHING, most)
 
 
 async def look_into(device, bound, names, refused, learned):

@@ -42,6 +42,8 @@ class Bus:
                 pace.missed_change()
             if error.reason == "timeout":
                 pace.silent()
+            else:
+                pace.garbled()
             await self._settle(0 if error.reason == "bad_crc" else response_us)
             raise
         else:

@@ -37,6 +37,7 @@ class Device:
         self._learned = None  # what the device refused
         self._refused = None  # the Read that it refused just now
         self._planned_us = TURNAROUND_US
+        self._planned_noisy = False
         self.pace = Pace(reading.PLAIN)
         self.tries = TRIES
         self.is_complete = False  # the last poll had an answer to every read
@@ -179,7 +180,7 @@ class Device:
         self.known = not self.walks and not bound.profile.identity
 
     async def _learn(self):
-        """Look into what the device refused just now, and plan anew if its turnaround is not what was planned with."""
+        """Look into what the device refused just now, and plan anew if turnaround or noise are not as planned."""
         refused, self._refused = self._refused, None
         if refused is not None:
             with Loan(BINDING) as binding:
@@ -189,6 +190,8 @@ class Device:
                 self._learned = None
                 self._plan()
                 raise SilentError  # it refuses all of it: later it may not
+        elif self._planned_noisy != self.pace.is_noisy:
+            self._plan()
         elif self.pace.answers >= SETTLED:
             turnaround_us = self.pace.turnaround_us
             if abs(turnaround_us - self._planned_us) > self._planned_us // 2 + 5000:
@@ -196,6 +199,7 @@ class Device:
                 self._plan()
 
     def _plan(self):
+        self._planned_noisy = self.pace.is_noisy
         with Loan(BINDING) as binding:
             hole = hole_registers(self.bus.baud, self._planned_us)
-            self._reads = binding.plan_reads(self._profile, self._names, self._learned, hole)
+            self._reads = binding.plan_reads(self._profile, self._names, self._learned, hole, self._planned_noisy)

@@ -7,6 +7,7 @@ PATIENCE = 4  # times the latency
 PATIENCE_MAX = 4  # times that, while it does not answer
 WINDOW = 32  # answers of which the shortest turnaround counts
 HUSH = 256  # answers for which a unit gets its pause after a change of units, once it needed it
+NOISE = (8, 24, 64)  # what a garbled answer counts; from when on a line is noisy until a count of 0; the most
 SETTLED = 16  # answers after which the turnaround is worth planning by
 
 
@@ -21,6 +22,8 @@ class Pace:
         self._patience = 1
         self._shortest_us = 0  # in this window
         self._hush = 0
+        self._noise = 0
+        self.is_noisy = False  # more than one answer in nine is garbled: read little at a time
 
     def response_us(self, wire_us: int) -> int:
         """Return how long to wait beyond the `wire_us` that both frames need."""
@@ -49,6 +52,9 @@ class Pace:
         thinking_us = max(thinking_us, 0)
         self._patience = 1
         self._hush = max(self._hush - 1, 0)
+        self._noise = max(self._noise - 1, 0)
+        if not self._noise:
+            self.is_noisy = False
         self._latency_us = max(thinking_us, self._latency_us - self._latency_us // 8)
         if self.answers % WINDOW == 0:
             self._shortest_us = thinking_us
@@ -57,6 +63,17 @@ class Pace:
         self.answers += 1
         if self.answers % WINDOW == 0:
             self.turnaround_us = self._shortest_us
+
+    def garbled(self) -> None:
+        """Note an answer that was damaged.
+
+        CRC-16 misses one in 65,536 answers with several damaged bytes. Short answers seldom have several, and more of
+        them come through.
+        """
+        each, noisy, most = NOISE
+        self._noise = min(self._noise + each, most)
+        if self._noise >= noisy:
+            self.is_noisy = True
 
     def silent(self) -> None:
         """Wait longer next time, but not ever longer: a dead unit must not cost the others their turn."""

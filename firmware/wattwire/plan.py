@@ -9,6 +9,7 @@ from collections import namedtuple
 from .modbus import ModbusError
 
 HOLE_REGISTERS = 22  # devices.md: what a 25 ms turnaround is worth at 9600 baud; see modbus.hole_registers
+NOISY_REGISTERS = 4  # of one read on a noisy line
 SLOW_UNITS = ("Wh", "%", "Cel", "km")
 REFUSALS = (2, 3)  # Illegal Data Address, and Illegal Data Value of devices that mind a read's length
 TRIES = 3  # of a read that fails otherwise, while its refusal is looked into

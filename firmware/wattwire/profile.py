@@ -202,24 +202,28 @@ def plan(
     names: list | tuple,
     hole: int = planning.HOLE_REGISTERS,
     learned: planning.Learned = planning.NOTHING,
+    most: int = 125,
 ) -> list[Read]:
     """Return the Reads for the points in `names` of a bound profile; a name that it does not offer adds nothing.
 
-    `hole` is what a request costs in registers (`planning.hole_registers`); `learned` is what the device refused.
+    `hole` is what a request costs in registers (`modbus.hole_registers`); `learned` is what the device refused.
+    No read has more than `most` registers unless a point needs them.
     """
     spans = [span(point) for point in profile.points if point.name in names]
-    return planning.coalesce(spans, profile.manner.max_registers, hole, profile.manner.barriers, learned)
+    widest = max([end - first for _, first, end in spans], default=0) if most < 125 else 0
+    most = min(max(most, widest), profile.manner.max_registers)
+    return planning.coalesce(spans, most, hole, profile.manner.barriers, learned)
 
 
 def plan_levels(
-    profile: Profile, names: list | tuple, hole: int, learned: planning.Learned = planning.NOTHING
+    profile: Profile, names: list | tuple, hole: int, learned: planning.Learned = planning.NOTHING, most: int = 125
 ) -> tuple[list[Read], ...]:
     """Return the Reads of each level of `schedule.RATES`: the fast points alone, the slow ones with them, all."""
     rates = {point.name: RATES.index(point.rate) for point in profile.points if point.name in names}
     levels = []
     for level in range(len(RATES)):
         wanted = [name for name in names if rates.get(name, 0) <= level]
-        reads = plan(profile, wanted, hole, learned)
+        reads = plan(profile, wanted, hole, learned, most)
         levels.append(levels[-1] if levels and levels[-1] == reads else reads)
     return tuple(levels)
 
