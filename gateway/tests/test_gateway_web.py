@@ -18,6 +18,7 @@ from wattness.web.gate import LOGIN, LOGOUT, METRICS
 from wattness.web.manage import Manage
 from wattness.web.past import Past
 from wattness.web.server import ASSETS, EVENTS, serve
+from wattness.web.streaming import SENML
 
 _world = runpy.run_path(str(Path(__file__).with_name("web_world.py")))
 House, served, running, sources, get = (_world[name] for name in ("House", "served", "running", "sources", "get"))
@@ -43,7 +44,7 @@ async def test_openapi_document_is_valid_and_complete():
     async with served() as session:
         _, document = await get(session, "/api/openapi.json")
     validate(document)
-    assert set(document["paths"]) == {route.path for route in all_routes()} | {EVENTS, LOGIN, LOGOUT, METRICS}
+    assert set(document["paths"]) == {route.path for route in all_routes()} | {EVENTS, LOGIN, LOGOUT, METRICS, SENML}
     parameters = document["paths"]["/api/v1/streams/{stream}/rows"]["get"]["parameters"]
     assert [(one["name"], one["in"], one["required"]) for one in parameters] == [
         ("stream", "path", True),

@@ -17,11 +17,13 @@ from wattness.web.gate import LOGIN, METRICS
 from wattness.web.manage import Manage
 from wattness.web.past import Past
 from wattness.web.queries import Nothing
+from wattness.web.streaming import SENML
 
 _store_world = runpy.run_path(str(Path(__file__).with_name("store_world.py")))
 _web_world = runpy.run_path(str(Path(__file__).with_name("web_world.py")))
 
 
+ASKED = ("POST", LOGIN), ("GET", SENML)  # besides the rooms' own
 FITTING, UNFITTING = schemathesis.GenerationMode
 UNSAID = [positive_data_acceptance]  # a schema cannot say which numbers are points of P-256, or which days are in order
 
@@ -81,7 +83,7 @@ def ask(gateway, session):
     schema = schemathesis.openapi.from_dict(document)
 
     def ask(method, path, mode):
-        @settings(max_examples=20, deadline=None, derandomize=True, database=None, suppress_health_check=HealthCheck)
+        @settings(max_examples=15, deadline=None, derandomize=True, database=None, suppress_health_check=HealthCheck)
         @given(schema[path][method].as_strategy(generation_mode=mode))
         def each(case):
             case.call_and_validate(base_url=gateway.address, session=session, excluded_checks=UNSAID)
@@ -95,12 +97,9 @@ def operations():
     """Name every operation but those that never end, or end the session of this test."""
     given = _web_world["sources"](None, "")
     routes = [route for room in (Api, Past, Manage) for route in room(given).routes]
-    found = [(route.method, route.path, FITTING) for route in routes] + [
-        ("GET", METRICS, FITTING),
-        ("POST", LOGIN, FITTING),
-    ]
-    asked = [route for route in routes if route.body or route.parameters is not Nothing]
-    return found + [(route.method, route.path, UNFITTING) for route in asked] + [("POST", LOGIN, UNFITTING)]
+    every = [*((route.method, route.path) for route in routes), ("GET", METRICS), *ASKED]
+    asked = [(route.method, route.path) for route in routes if route.body or route.parameters is not Nothing]
+    return [(*one, FITTING) for one in every] + [(*one, UNFITTING) for one in (*asked, *ASKED)]
 
 
 @pytest.mark.parametrize(("method", "path", "mode"), operations())

@@ -48,6 +48,7 @@ class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: str = "127.0.0.1:8080"
     tls_cert: str = ""  # PEM files in the home, or elsewhere: a certificate with its chain
     tls_key: str = ""  # its private key, mode 0600
+    enterprise: Annotated[int, msgspec.Meta(ge=0, le=(1 << 32) - 1)] = 0  # your IANA number, for SenML's names
     public: bool = False  # listen to others even without TLS: who is on the way reads the token
 
 

@@ -17,6 +17,7 @@ from .board import INT_MAX, read
 from .history import DayView, History, HistoryView
 from .history_schema import history_path
 from .outbox import WAITING
+from .readings import Part, readings
 from .rows import newest_row, newest_values
 from .schema import connect_to_read
 from .views import (
@@ -98,6 +99,13 @@ class Reader:
         """A stream's newest row as (unix ms, {point: value}); what has no value is not there."""
         rows = self._rows("SELECT board_id, device FROM stream WHERE id = ?", stream_id)
         return newest_row(self._connection, rows[0][0], rows[0][1]) if rows else None
+
+    def readings(self, stream_id: int, since_ms: int, until_ms: int) -> Iterator[Part]:
+        """Every point's rows between two times as far as their frames are held, in bounded memory."""
+        try:
+            yield from readings(self._connection, stream_id, since_ms, until_ms)
+        except apsw.Error as error:
+            raise StoreError(f"The database cannot be read: {error}") from error
 
     def history(self, stream_id: int, point: str, from_ms: int, to_ms: int, step: str = "auto") -> HistoryView | None:
         """Aggregates of one point that begin in [from_ms, to_ms); None without such a point. Raises ConfigError.

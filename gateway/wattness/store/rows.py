@@ -64,7 +64,7 @@ def _newest_entries(
             continue
         key = (record.log, record.body.streams_hash)
         if key not in bodies:
-            bodies[key] = _body(connection, board_id, *key)
+            bodies[key] = body_of(connection, board_id, *key)
         yield from _entries(record, bodies[key], device, points, start)
 
 
@@ -81,7 +81,8 @@ def _entries(
             yield evidence.entry_rows(entry, stream, start, wanted)
 
 
-def _body(connection: apsw.Connection, board_id: int, log: int, streams_hash: bytes) -> Any:
+def body_of(connection: apsw.Connection, board_id: int, log: int, streams_hash: bytes) -> Any:
+    """Return the streams record that rows refer to, if it is held and names this gateway."""
     query = (
         "SELECT raw FROM frame JOIN descriptor USING (board_id, log, seq)"
         " WHERE board_id = ? AND log = ? AND descriptor.hash = ? AND ours = 1"

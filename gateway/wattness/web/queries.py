@@ -59,6 +59,15 @@ class DaysQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     until: dt.date | None = None
 
 
+class SenmlQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"since": "from", "until": "to"}):
+    """Which readings of a stream; without times the last hour."""
+
+    stream: Id
+    since: Time | None = None
+    until: Time | None = None
+    point: Name | None = None  # without it: all of them
+
+
 class VerdictsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which verdicts; `before` is the id to page on from."""
 

@@ -24,6 +24,7 @@ from .past import Past
 from .queries import Login
 from .routes import Route, endpoint, sentences
 from .sources import Sources
+from .streaming import Export
 from .tls import check_web, is_local
 
 ASSETS = Path(__file__).parent / "assets"
@@ -71,11 +72,13 @@ def make_app(sources: Sources) -> tuple[web.Application, Events]:
     api, gate = Api(sources), open_gate(sources)
     events = Events(api, gate.admits)
     routes = (*api.routes, *Past(sources).routes, *Manage(sources).routes)
+    export = Export(sources)
     metrics = Metrics(sources, lambda: _counts(events, gate))
     special = (
         (Route("POST", LOGIN, "Log in: sets a cookie.", None, gate.login, body=Login, status=204), gate.login),
         (Route("POST", LOGOUT, "Log out.", None, gate.logout, status=204), gate.logout),
         (Route("GET", EVENTS, "Live values as server-sent events.", Live, api.live, media_type=EVENT), events.stream),
+        (export.route, export.answer),
         (Route("GET", METRICS, "Counts for Prometheus.", str, metrics.scrape, media_type=TEXT), metrics.scrape),
     )
     described = (*routes, *(route for route, _ in special))
