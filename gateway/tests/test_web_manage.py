@@ -153,7 +153,7 @@ NETWORK = '[[network]]\nname = "a"\nkind = "{kind}"\nurl = "{url}"\n'
         ("[interval", "cannot be read"),
         ("x = " + "[" * 10_000, "cannot be read"),
         ("[interval]\nlength_s = 1", "$.interval.length_s"),
-        ("[intervall]\nlength_s = 1", "intervall"),
+        ("[watts]\nlength_s = 1", "watts"),
         ('home = "/"', "$.home"),
         ('[web]\nlisten = "0.0.0.0:8080"', "$.web.listen"),
         ('[web]\ntls_cert = "none.pem"\ntls_key = "none.key"', "$.web.tls_cert"),
