@@ -61,7 +61,7 @@ def _counted(times, columns, points, a, b):
 def _integrated(times, power, role, a, b):
     """Return the figures of a stream without counters: its power over time."""
     near, values = _near(times, power, a, b)
-    positive, negative = _integrals(near, values, a, b)
+    positive, negative = [area // _HALF_MW_MS_PER_MWH for area in areas(near, values, a, b)]
     if role == "pv":
         positive, negative = negative, positive
     energies = {IMPORT: positive, EXPORT: negative}
@@ -155,14 +155,14 @@ def _part(rise, t1, t2, a, b):
     return rise * (min(b, t2) - t1) // (t2 - t1) - rise * (max(a, t1) - t1) // (t2 - t1)
 
 
-def _integrals(times, values, a, b):
-    """Return the energy of p⁺ and of p⁻ in mWh."""
+def areas(times, values, a, b):
+    """Return `num` of p⁺ and of p⁻: twice the areas over and under zero in [a, b), in mW ms."""
     if len(times) < 2:
         return 0, 0
     times, values = _cut(times, values, a, b)
     positive = _area(times, [value if value > 0 else 0 for value in values])  # noqa: FURB136 — a third of the time
     negative = _area(times, [-value if value < 0 else 0 for value in values])
-    return positive // _HALF_MW_MS_PER_MWH, negative // _HALF_MW_MS_PER_MWH
+    return positive, negative
 
 
 def _cut(times, values, a, b):

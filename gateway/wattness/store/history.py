@@ -24,7 +24,10 @@ Energies = list[int | None]
 IMPORT, EXPORT, POWER = "energy_import", "energy_export", "power"
 
 _ROWS = "SELECT at, n, sum, low, high, first, last FROM bucket WHERE series = ? AND step = ? AND at >= ? AND at < ?"
-_ENERGY = "SELECT at, rise, fall FROM bucket WHERE series = ? AND step = ? AND at >= ? AND at < ? AND rise IS NOT NULL"
+_ENERGY = (
+    "SELECT at, rise, coalesce(fall, 0) FROM bucket"
+    " WHERE series = ? AND step = ? AND at >= ? AND at < ? AND rise IS NOT NULL"
+)
 _COVERED = "SELECT at, coalesce(covered, step * 1000) FROM bucket WHERE series = ? AND step = ? AND at >= ? AND at < ?"
 _JUDGED = "SELECT at, accepted, flagged, quarantined FROM judged WHERE stream = ? AND step = ? AND at >= ? AND at < ?"
 

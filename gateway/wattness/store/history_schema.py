@@ -50,8 +50,8 @@ CREATE TABLE series (
 ) STRICT;
 
 -- Rows of one point in [at × step, (at + 1) × step) seconds, in milli-units; a null `covered` is all of it.
--- Counters have first, last, rise (mWh, wire.md §4.3) and fall (the gaps' energy); other points sum, low and high;
--- power without a counter beside it also the areas over and under zero as rise and fall (2 mW ms).
+-- Counters have first, last and rise (mWh, wire.md §4.3); other points sum, low and high; power without a counter
+-- beside it also twice the areas over and under zero as rise and fall (mW ms).
 CREATE TABLE bucket (
   series INTEGER NOT NULL,
   step INTEGER NOT NULL,

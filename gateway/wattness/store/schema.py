@@ -1,5 +1,6 @@
 """The database's tables, and how a connection to it is opened."""
 
+import secrets
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -11,7 +12,7 @@ from wattness.errors import StoreError
 
 from . import totals
 
-VERSION = 3
+VERSION = 4
 BUSY_MS = 5000
 
 TABLES = """
@@ -196,6 +197,15 @@ CREATE TABLE reward (
   PRIMARY KEY (network, epoch, board_key, device)
 ) STRICT, WITHOUT ROWID;
 
+-- Frames that were removed once their rows were kept elsewhere; one that comes again is a duplicate.
+CREATE TABLE gone (
+  board_id INTEGER NOT NULL,
+  log INTEGER NOT NULL,
+  first INTEGER NOT NULL,
+  last INTEGER NOT NULL,
+  PRIMARY KEY (board_id, log, first)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE counter (
   name TEXT NOT NULL,
   reason TEXT NOT NULL,
@@ -210,6 +220,10 @@ MIGRATIONS = {  # from that version to the next
         " CHECK (provenance IN ('board', 'gateway'))"
     ),
     2: totals.MIGRATION,
+    3: (
+        "CREATE TABLE IF NOT EXISTS gone (board_id INTEGER NOT NULL, log INTEGER NOT NULL, first INTEGER NOT NULL,"
+        " last INTEGER NOT NULL, PRIMARY KEY (board_id, log, first)) STRICT, WITHOUT ROWID"
+    ),
 }
 
 
@@ -277,4 +291,6 @@ def _migrate(connection: apsw.Connection, path: Path) -> None:
             connection.execute(TABLES + totals.TABLES)
         for version in range(found or VERSION, VERSION):
             connection.execute(MIGRATIONS[version])
+        if not connection.pragma("application_id"):  # a random number by which the history knows this store
+            connection.pragma("application_id", secrets.randbelow((1 << 31) - 1) + 1)
         connection.pragma("user_version", VERSION)
