@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check soak bench lock clean
+.PHONY: help setup demo test check soak bench firmware lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -41,8 +41,13 @@ check: $(READY) ## formatting, lint, types, import arrows, spelling
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
+firmware: $(READY) ## the board's program in .artefacts: an image for a ROM partition, and files for boards without one
+	@mkdir -p .artefacts
+	@$(BIN)/python -m program rom .artefacts/wattness.romfs
+	@$(BIN)/python -m program files .artefacts/board
+
 lock: ## pin every dependency by hash (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
 
 clean: ## remove the environment and everything that was made
-	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .mpy_cache

@@ -1,6 +1,7 @@
 """What is on a board, and where: the three ways in which the same source files come to run."""
 
-from collections.abc import Mapping
+import ast
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -10,9 +11,9 @@ from program.mpy import compile_source
 from program.rom import rom_image
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
-PACKAGES = ("wattwire", "wattboard")
+OWN = "wattboard"
 ROM_MOUNT = "/rom"  # by MicroPython's start
-NOT_FOR_BOARDS = "schema.json"
+NOT_FOR_BOARDS, FRAMES = "schema.json", "frames"
 
 
 class Layout(StrEnum):
@@ -44,12 +45,32 @@ def software(layout: Layout = Layout.ROM, firmware: Path = FIRMWARE) -> Software
 
 
 def sources(firmware: Path = FIRMWARE) -> dict[str, bytes]:
-    """Return the modules of the board's program, by path."""
-    found = {}
-    for package in PACKAGES:
-        for path in sorted((firmware / package).rglob("*.py")):
-            found[f"/{path.relative_to(firmware)}"] = path.read_bytes()
-    return found
+    """Return the modules of the board's program, by path: its own, and what of the wire they need."""
+    found: dict[str, bytes] = {}
+    wanted = [str(path.relative_to(firmware)) for path in sorted((firmware / OWN).glob("*.py"))]
+    while wanted:
+        name = wanted.pop()
+        path = firmware / name
+        if f"/{name}" not in found and path.is_file():
+            found[f"/{name}"] = path.read_bytes()
+            wanted.extend(_imported(found[f"/{name}"], path.parent.name))
+    return dict(sorted(found.items()))
+
+
+def _imported(source: bytes, package: str) -> Iterator[str]:
+    """Paths of the modules that a module may import, those inside functions too; some are only names in a module."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            dotted = [each.name for each in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            origin = ".".join(filter(None, (package if node.level else "", node.module)))
+            dotted = [origin, *[f"{origin}.{each.name}" for each in node.names]]
+        else:
+            continue
+        for name in dotted:
+            path = name.replace(".", "/")
+            yield f"{path}.py"
+            yield f"{path}/__init__.py"
 
 
 def bytecode(modules: Mapping[str, bytes], mount: str = "") -> dict[str, bytes]:
@@ -70,6 +91,6 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _profiles(firmware: Path) -> dict[str, bytes]:
-    folder = firmware / "profiles"
-    paths = sorted([*folder.glob("*.json"), *folder.glob("vehicles/*.json")])
-    return {f"/{path.relative_to(firmware)}": path.read_bytes() for path in paths if path.name != NOT_FOR_BOARDS}
+    paths = sorted((firmware / "profiles").rglob("*.json"))
+    wanted = [path for path in paths if path.name != NOT_FOR_BOARDS and path.parent.name != FRAMES]
+    return {f"/{path.relative_to(firmware)}": path.read_bytes() for path in wanted}

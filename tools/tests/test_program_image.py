@@ -28,10 +28,12 @@ def test_a_board_carries_the_program_and_nothing_of_its_tests():
     rom, mpy, source = (software(layout) for layout in (Layout.ROM, Layout.MPY, Layout.SOURCE))
     assert set(rom.files) == {"/main.py"}
     assert rom.rom.startswith(MAGIC)
-    assert {"/main.py", "/wattboard/hal.mpy", "/wattwire/frame.mpy", "/profiles/eastron_sdm120.json"} <= set(mpy.files)
-    assert {"/main.py", "/wattboard/hal.py", "/wattwire/frame.py", "/profiles/eastron_sdm120.json"} <= set(source.files)
+    assert {"/main.py", "/wattboard/hal.mpy", "/wattwire/cbor.mpy", "/profiles/eastron_sdm120.json"} <= set(mpy.files)
+    assert {"/main.py", "/wattboard/hal.py", "/wattwire/p256_verify.py", "/profiles/eastron_sdm120.json"} <= set(source.files)
     for made in (mpy, source):
         assert not made.rom
+        assert "/profiles/vehicles/nissan_leaf.json" in made.files
+        assert not {"/wattwire/evidence.mpy", "/wattwire/evidence.py"} & set(made.files)  # the gateway's alone
         assert not [name for name in made.files if "test" in name or "frames/" in name or "schema" in name]
 
 
