@@ -202,13 +202,24 @@ def check_the_protocol_is_found():
 def check_an_ecu_is_selected():
     lacks = []
     answers = {"ATCRA7EC": ["?"], "ATFCSD300000": ["?"]}
-    _, asked = talk(elm_setup.select("7E4", "7EC", lacks), answers)
+    ears = elm_setup.Ears()
+    _, asked = talk(elm_setup.select("7E4", "7EC", lacks, ears), answers)
     assert asked == ["ATSH7E4", "ATCRA7EC", "ATFCSH7E4", "ATFCSD300000", "ATFCSM1"]
     assert lacks == ["ATCRA", "ATFCSD"]
-    _, asked = talk(elm_setup.select("17FC007B", "17FE007B", lacks), {})
-    assert asked[:3] == ["ATCP17", "ATSHFC007B", "ATCRA17FE007B"]
-    _, asked = talk(elm_setup.select("7DF", None, lacks), {})
+    _, asked = talk(elm_setup.select("17FC007B", "17FE007B", lacks, ears), {})
+    assert asked == ["ATCP17", "ATSHFC007B", "ATCRA17FE007B", "ATFCSH17FC007B"]
+    _, asked = talk(elm_setup.select("7DF", None, lacks, ears), {})
     assert asked == ["ATSH7DF", "ATAR", "ATFCSM0"]
+    ears = elm_setup.Ears(["7EC", "74C", "7BB"])
+    assert ears.pattern == "7XX"
+    _, asked = talk(elm_setup.select("7E4", "7EC", lacks, ears), {})
+    assert asked == ["ATSH7E4", "ATCRA7XX", "ATFCSH7E4", "ATFCSD300000", "ATFCSM1"]
+    _, asked = talk(elm_setup.select("744", "74C", lacks, ears), {})
+    assert asked == ["ATSH744", "ATFCSH744"]
+    ears = elm_setup.Ears(["7EC", "74C"])
+    _, asked = talk(elm_setup.select("744", "74C", lacks, ears), {"ATCRA7XC": ["?"]})
+    assert asked[1:3] == ["ATCRA7XC", "ATCRA74C"]
+    assert elm_setup.Ears(["7EC", "17FE007B"]).pattern is None
 
 
 def payloads(lines, request="220101", header="7E4", answer="7EC"):

@@ -12,7 +12,14 @@ SUNSPEC = "sunspec"
 
 
 def read(settings, path):
-    """Return {id: (Profile of the wanted points alone, hash)} for a stream of the configuration; raises ConfigError."""
+    """Return {id: (Profile of the wanted points alone, hash)} for a stream of the configuration; raises ConfigError.
+
+    Of a stream by radio, return what `radio_catalog` says.
+    """
+    if "ble" in settings:
+        from wattboard import radio_catalog  # noqa: PLC0415 - where there is a radio
+
+        return radio_catalog.read(settings, path, _text)
     name = settings["profile"]
     known = {} if name == SUNSPEC else {name: _read(name, settings, path)}
     walk = known[name][0].walk if known else ()

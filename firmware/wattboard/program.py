@@ -21,23 +21,40 @@ LOG_ROOT = "/log"
 
 def start(settings, known, key, state):
     """Run the board; `known` is what `catalog` read for each stream. Returns only by Ctrl-C; raises ConfigError."""
-    bus = Bus(hal.uart(settings["bus"]), settings["bus"]["baud"], hal.output(settings["bus"].get("de")))
+    bus, radio = _wires(settings)
     devices = []
     for index, each in enumerate(settings["streams"]):
-        devices.append(Device(each, known[index], bus, "$.streams[%d]" % index))
+        if "ble" in each:
+            devices.append(radio.add(each, known[index], bus))
+        else:
+            devices.append(Device(each, known[index], bus, "$.streams[%d]" % index))
     del known[:]  # the caller's list, too: bound profiles are what the devices hold
     gc.collect()
     try:
-        asyncio.run(run(settings, key, state, devices, Logbook(LOG_ROOT, state, hal.log_limit_bytes(LOG_ROOT))))
+        asyncio.run(run(settings, key, state, devices, radio))
     except KeyboardInterrupt:
         hal.watchdog(hal.REPL_WATCHDOG_MS)
         print("wattness: stopped; the watchdog resets the board in %d min" % (hal.REPL_WATCHDOG_MS // 60000))
 
 
-async def run(settings, key, state, devices, book):
+def _wires(settings):
+    """Return the meter's bus and the radio, each only where a stream needs it: the radio takes much room."""
+    radio = None
+    if [each for each in settings["streams"] if "ble" in each]:
+        from wattboard.radio import NoBus, Radio  # noqa: PLC0415 - see above
+
+        radio = Radio()
+        if "bus" not in settings:
+            return NoBus(), radio
+    bus = Bus(hal.uart(settings["bus"]), settings["bus"]["baud"], hal.output(settings["bus"].get("de")))
+    return bus, radio
+
+
+async def run(settings, key, state, devices, radio):
     """Run the board; returns only by a reset."""
     supervisor = supervise.Supervisor(hal.watchdog(), supervise.STALLED_MS)
     boot = state.next_boot()
+    book = Logbook(LOG_ROOT, state, hal.log_limit_bytes(LOG_ROOT))
     log, previous = book.open(settings["gateway"])
     clock = Clock(settings["clock_step_ms"])
     about = {"model": hal.machine_name(), "firmware": FIRMWARE}
@@ -61,4 +78,7 @@ async def run(settings, key, state, devices, book):
 
     recorder.on_frame = sealed
     uplink.on_ack, uplink.on_command, uplink.on_time = acknowledged, commands.take, clock.heard
-    await supervisor.run((("meter", meter.run()), ("uplink", uplink.run())))
+    tasks = [("meter", meter.run()), ("uplink", uplink.run())]
+    if radio is not None:
+        tasks.extend(radio.tasks(supervisor.beat))
+    await supervisor.run(tasks)

@@ -1,6 +1,7 @@
 """Battery monitors over BLE, what their families share: pieces into frames, points, units. Sans-I/O.
 
-A decoder has `service`, `notify` and `write` (16-bit UUIDs), `names` (its points beside cells and sensors),
+A decoder has `service`, `notify` and `write` (16-bit UUIDs), `exponents` of its points and of those that are
+`numbered` (cells, sensors), `streams` (whether it talks on once it was `told`),
 `requests()` (what to write, one at a time), and `feed(notification)`, which returns the points of a whole frame, {} of
 one without points, None while there is none, or raises WireError. A point is (integer, exponent) or None; current and
 power are positive while charging.

@@ -14,9 +14,12 @@ class Daly:
     """The decoder of one device."""
 
     service, notify, write = 0xFFF0, 0xFFF1, 0xFFF2
-    names = ("voltage", "current", "power", "soc", "charge", "cycles", "errors")
+    exponents = {"voltage": -1, "current": -1, "power": -2, "soc": -1, "charge": -1, "cycles": 0, "errors": 0}
+    numbered = {"cell_voltage": -3, "temperature": 0}
+    streams = False
 
     def __init__(self) -> None:
+        self.told = False
         self._request = modbus.read_request(UNIT, modbus.HOLDING, 0, REGISTERS)
         self.pieces = self  # Modbus knows by itself what is under way
         self._reader = modbus.ResponseReader(self._request)

@@ -16,9 +16,21 @@ class Jbd:
     """The decoder of one device."""
 
     service, notify, write = 0xFF00, 0xFF01, 0xFF02
-    names = ("voltage", "current", "power", "soc", "charge", "capacity", "cycles", "errors")
+    exponents = {
+        "voltage": -2,
+        "current": -2,
+        "power": -4,
+        "soc": 0,
+        "charge": -2,
+        "capacity": -2,
+        "cycles": 0,
+        "errors": 0,
+    }
+    numbered = {"cell_voltage": -3, "temperature": -1}
+    streams = False
 
     def __init__(self) -> None:
+        self.told = False
         self.pieces = Pieces(b"\xdd", _size)
 
     def requests(self) -> tuple:

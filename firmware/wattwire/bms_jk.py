@@ -22,9 +22,12 @@ class Jk:
     """The decoder of one device."""
 
     service, notify, write = 0xFFE0, 0xFFE1, 0xFFE1
-    names = ("voltage", "current", "power", "soc", "soh", "charge", "cycles")
+    exponents = {"voltage": -3, "current": -3, "power": -6, "soc": 0, "soh": 0, "charge": -3, "cycles": 0}
+    numbered = {}
+    streams = True
 
     def __init__(self) -> None:
+        self.told = False
         self.pieces = Pieces(HEAD, _size)
 
     def requests(self) -> tuple:

@@ -1,14 +1,14 @@
 """What an ELM327 says: answers up to the prompt, echoes, chatter, error words. What it must be told is `elm_setup`.
 
 Sans-I/O. An adapter answers one command at a time, and ends every answer with the prompt `>`. A character sent before
-the prompt interrupts it, so a command follows only a prompt; after silence `WAKE` asks for one.
+the prompt interrupts it and is lost, so a command follows only a prompt; after silence `WAKE` brings one.
 """
 
 from .errors import WireError
 
 PROMPT = 0x3E
 ANSWER_MAX = 4096  # bytes of one answer: a message of 4095 bytes is never asked for
-WAKE = b" \r"  # interrupts what the adapter is at; a bare return would repeat the last command
+WAKE = b" "  # interrupts what the adapter is at, and is nothing to one that waits; a return would repeat a command
 NO_DATA = "no_data"
 SLEEPS = ("no_data", "can_error", "unable_to_connect", "bus_init_error")  # what a bus says whose car is asleep
 # The adapter's words, the longer before those that they contain.

@@ -86,7 +86,26 @@ def _probe():
     return WireError("no_can_bus", "the car does not answer as on a CAN bus")
 
 
-def select(header, answer, lacks):
+class Ears:
+    """What an adapter was told of whom to hear, since it was reset; it forgets nothing else when headers change."""
+
+    def __init__(self, answers=()):
+        self.pattern = _common(list(answers))  # lets all ECUs of a car through, if the adapter knows such patterns
+        self.is_wide = False
+        self.has_flow = False
+
+
+def _common(answers):
+    """Return the digits that all of `answers` have, X where they differ."""
+    if not answers or len({len(each) for each in answers}) != 1:
+        return None
+    digits = []
+    for place in range(len(answers[0])):
+        digits.append(answers[0][place] if len({each[place] for each in answers}) == 1 else "X")
+    return "".join(digits)
+
+
+def select(header, answer, lacks, ears):
     """Speak to one ECU from now on; `answer` is the header of its answers, None where every ECU may answer."""
     if len(header) > 3:
         yield from _need("ATCP" + header[:2])
@@ -96,19 +115,32 @@ def select(header, answer, lacks):
     if answer is None:
         for command in ("ATAR", "ATFCSM0"):
             yield from _tell(command, lacks)
+        ears.is_wide = ears.has_flow = False
         return
-    # The longer dialogue with a filter of its own; without it we filter, and the adapter's own flow control must do.
-    for command in ("ATCRA" + answer, "ATFCSH" + header, "ATFCSD300000", "ATFCSM1"):
-        yield from _tell(command, lacks)
+    if ears.pattern is not None and not ears.is_wide:
+        ears.is_wide = yield from _tell("ATCRA" + ears.pattern, lacks)
+        if not ears.is_wide:
+            ears.pattern = None
+    if not ears.is_wide:
+        yield from _tell("ATCRA" + answer, lacks)
+    # Without its own flow control we get what the adapter's default brings: the rest is cut, and void.
+    yield from _tell("ATFCSH" + header, lacks)
+    if not ears.has_flow:
+        for command in ("ATFCSD300000", "ATFCSM1"):
+            yield from _tell(command, lacks)
+        ears.has_flow = True
 
 
 def _tell(command, lacks):
+    """Give a command that a clone may lack; return whether it was taken."""
     lines = yield (command, COMMAND_MS)
     if lines is None:
         raise WireError("timeout", command)
     word = command[:6] if command.startswith("ATFC") else command[:5]
-    if not elm327.accepted(lines, command) and word not in lacks:
+    taken = elm327.accepted(lines, command)
+    if not taken and word not in lacks:
         lacks.append(word)
+    return taken
 
 
 def _need(command):

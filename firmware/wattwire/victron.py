@@ -72,6 +72,17 @@ UNITS = {
 Advert = namedtuple("Advert", ["model", "type", "iv", "check", "cipher"])
 
 
+def exponents(kind: int) -> dict:
+    """Return the exponents of a record's points by their names."""
+    found = {field[0]: field[3] for field in RECORDS[kind]}
+    if kind == BATTERY:
+        found.update(dict.fromkeys(AUX_NAMES, -2))
+        found["power"] = -5
+    if kind == VEBUS:
+        found["power"] = -3
+    return found
+
+
 def unit(name: str) -> str:
     """Return the unit of a point."""
     if name in UNITS:

@@ -148,7 +148,7 @@ def decode_bms(family: str, form: Any) -> dict[str, Any]:
     if not isinstance(form, dict) or set(form) != {"frames"}:
         raise ConfigError('The file must hold {"frames": ["dd03…", …]}, and nothing else.')
     decoder = bms.decoder(family)
-    signals: dict[str, Any] = dict.fromkeys(decoder.names)
+    signals: dict[str, Any] = dict.fromkeys(decoder.exponents)
     problems = []
     for index, text in enumerate(_texts(form["frames"], "$.frames")):
         try:

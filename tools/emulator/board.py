@@ -223,9 +223,9 @@ class Board:
         elapsed_ns = 0 if cause is Cause.POWER_ON else time.monotonic_ns() - self._rtc_start_ns
         return {
             "folder": str(self.folder), "cause": int(cause),
-            "uid": hashlib.sha256(str(self.folder).encode()).hexdigest()[:12], "bus": self.bus, "ble": self.ble, "rate": self.rate,
-            "rtc_ns": elapsed_ns * self.rate + self._rtc_moved_ns, "wrap_in_ms": self.wrap_in_ms, "cut": cut,
-            "run_main": run_main,
+            "uid": hashlib.sha256(str(self.folder).encode()).hexdigest()[:12], "bus": self.bus, "ble": self.ble,
+            "rate": self.rate, "rtc_ns": elapsed_ns * self.rate + self._rtc_moved_ns, "wrap_in_ms": self.wrap_in_ms,
+            "cut": cut, "run_main": run_main,
         }  # fmt: skip
 
     def _server_port(self) -> int:

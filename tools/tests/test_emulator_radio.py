@@ -82,7 +82,7 @@ async def test_a_session_by_every_family_of_services(air: Air, family: str):
         adapter = await converse(client, elm_setup.adapter())
         assert adapter == ("ELM327 v1.5", 14100, [])
         assert await converse(client, elm_setup.bus()) == "6"
-        await converse(client, elm_setup.select("7E4", "7EC", []))
+        await converse(client, elm_setup.select("7E4", "7EC", [], elm_setup.Ears()))
         vehicle = find_vehicle("hyundai_kia_egmp")
         lines = await ask(client, "2201019")
         assert len(lines) == 9
@@ -106,7 +106,7 @@ async def test_other_ecus_need_flow_control_of_their_own(header, answer, request
     commands = obd.commands(vehicle, header, request_)
     await converse_text(elm, elm_setup.adapter())
     await converse_text(elm, elm_setup.bus("6"))
-    await converse_text(elm, elm_setup.select(header, answer, []))
+    await converse_text(elm, elm_setup.select(header, answer, [], elm_setup.Ears()))
     assert obd.values(commands, request_, await ask_text(elm, request_), set())[name] == value
     await ask_text(elm, "ATFCSM0")
     if header != "7E4":
@@ -138,7 +138,7 @@ async def converse_text(elm: Elm327, dialogue):
 async def ready(elm: Elm327, header: str = "7DF", answer: str | None = None) -> None:
     await converse_text(elm, elm_setup.adapter())
     await converse_text(elm, elm_setup.bus("6"))
-    await converse_text(elm, elm_setup.select(header, answer, []))
+    await converse_text(elm, elm_setup.select(header, answer, [], elm_setup.Ears()))
 
 
 async def test_two_ecus_answer_several_identifiers_and_the_lower_counts():
@@ -185,7 +185,7 @@ async def test_the_link_loses_a_notification_and_itself(air: Air):
         client = await connect(air, peripheral)
         await converse(client, elm_setup.adapter())
         await converse(client, elm_setup.bus("6"))
-        await converse(client, elm_setup.select("7E4", "7EC", []))
+        await converse(client, elm_setup.select("7E4", "7EC", [], elm_setup.Ears()))
         elm.faults = {elm.count: Fault.LOSE_CHUNK, elm.count + 2: Fault.DROP_LINK}
         commands = obd.commands(find_vehicle("hyundai_kia_egmp"), "7E4", "220101")
         with pytest.raises(WireError):
@@ -210,7 +210,7 @@ async def test_a_car_that_sleeps_and_one_on_29_bits():
     elm = Elm327(meb)
     await converse_text(elm, elm_setup.adapter())
     await converse_text(elm, elm_setup.bus("7"))
-    await converse_text(elm, elm_setup.select("17FC007B", "17FE007B", []))
+    await converse_text(elm, elm_setup.select("17FC007B", "17FE007B", [], elm_setup.Ears()))
     commands = obd.commands(find_vehicle("vw_meb"), "17FC007B", "22028C")
     found = obd.values(commands, "22028C", await ask_text(elm, "22028C"), set())
     assert found["soc"][0] / found["soc"][1] == pytest.approx(128 * 20.4 / 46 - 6.4)
@@ -221,7 +221,7 @@ async def test_a_clone_lacks_what_it_lacks():
     adapter = await converse_text(elm, elm_setup.adapter())
     assert adapter.lacks == ["ATS0", "ATAT1"]
     await converse_text(elm, elm_setup.bus("6"))
-    await converse_text(elm, elm_setup.select("7E4", "7EC", adapter.lacks))
+    await converse_text(elm, elm_setup.select("7E4", "7EC", adapter.lacks, elm_setup.Ears()))
     commands = obd.commands(find_vehicle("hyundai_kia_egmp"), "7E4", "220101")
     lines = await ask_text(elm, "220101")
     assert lines[0].startswith("7EC 10 3D")

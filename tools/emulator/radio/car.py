@@ -63,6 +63,7 @@ class Car:
     protocol: str = "6"
     awake: bool = True
     millivolts: int = 14_100
+    chatters: bool = False  # while awake, its ECUs talk to each other where the socket hears it
     requests: int = 0  # that went out on the bus, whether anybody heard them
 
     def ask(self, header: str, request: bytes, *, flow_control: bool) -> list[tuple[str, bytes]]:

@@ -57,6 +57,7 @@ class Elm327:
         self._echo, self._spaces, self._headers = True, True, False
         self._protocol, self._searching = "0", True
         self._header, self._filter, self._flow = "7DF", "", False
+        self._flow_header = ""
         self._prefix = "18"
 
     async def hear(self, data: bytes) -> None:
@@ -67,6 +68,7 @@ class Elm327:
                 self._running = None
                 await self._said.put(b"STOPPED\r\r>")
                 self._heard = ""
+                continue
             if char == "\r":
                 command, self._heard = self._heard, ""
                 self._running = asyncio.create_task(self._answer(command))
@@ -85,14 +87,24 @@ class Elm327:
         text = f"{command}\r" if self._echo or self._echoes else ""
         if self.latency_s:
             await asyncio.sleep(self.latency_s)
-        if command.startswith("AT"):
+        if command == "ATMA":
+            await self._monitor()
+        elif command.startswith("AT"):
             text += self._at(command[2:]) + "\r\r" + PROMPT
         else:
             struck = self._ask(command)
             if struck is None:
+                await asyncio.Event().wait()  # until a character interrupts it
                 return
             text += struck
         await self._said.put(text.encode("latin-1"))
+
+    async def _monitor(self) -> None:
+        """Print what the ECUs tell each other, until somebody types."""
+        while True:
+            if self.car.awake and self.car.chatters and self._protocol == self.car.protocol:
+                await self._said.put((self._line("123", bytes(8)) + "\r").encode())
+            await asyncio.sleep(0.1)
 
     def _at(self, command: str) -> str:
         if command.startswith(self._lacks) and self._lacks:
@@ -116,14 +128,15 @@ class Elm327:
             self._prefix = command[2:]
         elif command[:2] == "SH":
             self._header = command[2:] if len(command) == 5 else self._prefix + command[2:]
-            self._flow = False
         elif command[:3] == "CRA":
             self._filter = command[3:]
         elif command == "AR":
             self._filter = ""
         elif command in ("FCSM1", "FCSM0"):
             self._flow = command == "FCSM1"
-        elif not command.startswith(("L", "AT", "ST", "FCSH", "FCSD")):
+        elif command[:4] == "FCSH":
+            self._flow_header = command[4:]
+        elif not command.startswith(("L", "AT", "ST", "FCSD")):
             return "?"
         return "OK"
 
@@ -136,14 +149,19 @@ class Elm327:
             return "UNABLE TO CONNECT\r\r" + PROMPT
         counted = len(command) % 2
         request = bytes.fromhex(command[:-1] if counted else command)
-        flow = self._flow or default_flow_control(self._header)
+        flow = self._flow_header == self._header if self._flow else default_flow_control(self._header)
         heard = self.car.ask(self._header, request, flow_control=flow)
-        lines = [self._line(header, frame) for header, frame in heard if self._filter in ("", header)]
+        lines = [self._line(header, frame) for header, frame in heard if self._hears(header)]
         if counted:
             lines = lines[: int(command[-1], 16)]
         text = "\r".join(chatter + (lines or ["NO DATA"])) + "\r\r" + PROMPT
         before, self._last_answer = self._last_answer, text
         return text if fault is None else self._struck(fault, lines, before)
+
+    def _hears(self, header: str) -> bool:
+        """Tell whether the filter lets a header through; X is any digit."""
+        pairs = zip(self._filter, header, strict=False)
+        return not self._filter or all(wanted in ("X", digit) for wanted, digit in pairs)
 
     def _search(self) -> list[str] | None:
         """Return what a search prints, or None if no bus was found."""

@@ -29,6 +29,10 @@ def start(main):
     given = chip_supervisor.settings
     chip_time.begin(given["rate"], given["rtc_ns"], given["wrap_in_ms"])
     chip_esp32.begin(host, given["folder"])
+    if given["ble"]:
+        import chip_bluetooth  # noqa: PLC0415 (a chip without a radio has no such module)
+
+        sys.modules["bluetooth"] = chip_bluetooth
     chip_memory.end()
     sys.path[:] = ["", ".frozen", "/lib"]
     gc.collect()
@@ -36,10 +40,6 @@ def start(main):
     _mount(host, given)
     sys.modules.update({"machine": chip_machine, "network": chip_network, "esp32": chip_esp32, "time": chip_time})
     sys.modules.update({"utime": chip_time, "umachine": chip_machine, "vfs": chip_vfs})
-    if given["ble"]:
-        import chip_bluetooth
-
-        sys.modules["bluetooth"] = chip_bluetooth
     for name in [name for name in sys.modules if name.startswith("chip_")]:
         del sys.modules[name]
     chip_supervisor.tell("up")
