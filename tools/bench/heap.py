@@ -40,7 +40,7 @@ async def measure(*, quick: bool) -> dict[str, object]:
     return {
         "minutes": round(elapsed_s / 60, 1),
         "heap_bytes": HEAP_BYTES,
-        "samples": len(live),
+        "live_bytes": live,
         "live_bytes_first_third": round(begin),
         "live_bytes_last_third": round(end),
         "growth_bytes_per_minute": round((end - begin) / ((len(live) - third) * period_ms / 60_000), 1),

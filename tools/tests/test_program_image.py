@@ -29,7 +29,7 @@ def test_a_board_carries_the_program_and_nothing_of_its_tests():
     assert set(rom.files) == {"/main.py"}
     assert rom.rom.startswith(MAGIC)
     assert {"/main.py", "/wattboard/hal.mpy", "/wattwire/cbor.mpy", "/profiles/eastron_sdm120.json"} <= set(mpy.files)
-    assert {"/main.py", "/wattboard/hal.py", "/wattwire/p256_verify.py", "/profiles/eastron_sdm120.json"} <= set(source.files)
+    assert {"/main.py", "/wattboard/hal.py", "/wattwire/p256_verify.py"} <= set(source.files)
     for made in (mpy, source):
         assert not made.rom
         assert "/profiles/vehicles/nissan_leaf.json" in made.files
