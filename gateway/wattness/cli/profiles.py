@@ -41,3 +41,17 @@ def check(
     typer.echo(f"{len(paths) - wrong} of {len(paths)} profiles are in order.")
     if wrong:
         raise typer.Exit(1)
+
+
+@app.command()
+def plan(
+    profile: Annotated[str, typer.Argument(help="A profile's id or file.")],
+    role: Annotated[str | None, typer.Option(help="As a stream of this role reads it.")] = None,
+    baud: Annotated[int, typer.Option(min=1200, max=460_800, help="Speed of the bus.")] = 9600,
+    turnaround_ms: Annotated[int, typer.Option(min=0, max=60_000, help="How long the device thinks.")] = 25,
+) -> None:
+    """Show the reads that fetch a device's default points, and what they cost on the bus, as JSON."""
+    from wattness.profiles import find_profile
+    from wattness.reading_plan import reading_plan
+
+    echo_json(reading_plan(find_profile(profile, role), baud, 1000 * turnaround_ms))
