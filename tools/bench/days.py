@@ -107,7 +107,7 @@ def honest(seed: int) -> Drawn:
     shape = [value if value > abs(own_use) else own_use * draw.uniform(0.9, 1) for value in shape]
     step = draw.choice([1, 100, 1000, 1000, 10_000, 100_000, 1_000_000])
     found = _metered(Drawn(site, day, rated, times, [], [], step_mwh=step), shape, draw.randrange(10**7, 10**11))
-    for happen in (draw.choice(LINE), draw.choice(COUNTER)):
+    for happen in (draw.choice(COUNTER), draw.choice(LINE)):
         if draw.random() < 0.4:
             happen(found, draw)
     return found

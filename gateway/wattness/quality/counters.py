@@ -12,7 +12,7 @@ UNRATED_W = 100_000  # for telling resets from roll-backs where no rated power i
 EARLIER_MS = 120_000  # a rise may have begun in the interval before
 
 _LIMITS = [base << bits for bits in (16, 24, 31, 32) for base in (1, 10, 100, 1000, 10_000, 100_000, 1_000_000)]
-ROLL_OVERS_MWH = sorted(
+FULL_MWH = sorted(
     {
         *(limit for limit in _LIMITS if limit >= 65_536_000),
         *(10**digits for digits in range(9, 16)),
@@ -45,10 +45,8 @@ def kind_of(fall: Fall, rated_w: int | None, step: int) -> str:
         return "jitter"
     if fall.modulus is not None and -drop % fall.modulus < fall.modulus // 16:
         return "roll_over"
-    if any(0 <= limit - drop <= rise for limit in ROLL_OVERS_MWH):
-        return "roll_over"
     if fall.after <= rise:
-        return "reset"
+        return "roll_over" if any(0 <= full - fall.before <= rise for full in FULL_MWH) else "reset"
     was_away = fall.elapsed_ms >= max(2 * fall.spacing_ms, RESTART_GAP_MS)
     if was_away and drop <= energy_mwh(rated_w or UNRATED_W, RESTART_MS):
         return "restart"
