@@ -62,6 +62,11 @@ class ScriptedBoard:
         options = {"username": mqtt["user"], "password": mqtt["password"], "timeout": 3}
         return aiomqtt.Client(mqtt["host"], mqtt["port"], **options)
 
+    async def connect_again_and_again(self) -> None:
+        while True:
+            async with self.connection():
+                await asyncio.sleep(0.05)
+
     async def deliver(self, *, skip: tuple[int, ...] = ()) -> None:
         """Send every frame oldest first, again and again, until all are acknowledged."""
         frames = self.frames()
@@ -303,6 +308,24 @@ async def test_graceful_stop_within_a_delivery_keeps_what_was_acknowledged(home)
     assert kept >= board.acknowledged
     delivery.cancel()
     await asyncio.wait([delivery])
+
+
+async def test_board_is_enrolled_and_removed_while_the_gateway_runs(home):
+    board = ScriptedBoard("roof")
+    async with running(home), aiohttp.ClientSession(home.page, headers=home.headers) as session:
+        body = {"public_key": board.public_key.hex(), "name": "roof"}
+        async with session.post("/api/v1/boards", json=body) as response:
+            assert response.status == 201
+            board.settings = await response.json()
+        board.begin(board.settings["gateway"])
+        board.minute()
+        await board.deliver()
+        assert [one["log"]["head"] for one in await home.ask("boards")] == [2]
+        async with session.delete(f"/api/v1/boards/{board.settings['kid']}") as response:
+            assert response.status == 204
+        with pytest.raises(aiomqtt.MqttError):
+            await board.connect_again_and_again()
+        assert await home.ask("boards") == []
 
 
 async def test_second_gateway_on_one_home_is_refused(home):

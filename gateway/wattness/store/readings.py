@@ -54,13 +54,11 @@ def readings(connection: apsw.Connection, stream_id: int, since_ms: int, until_m
 
 
 def _start(connection: apsw.Connection, stream_id: int, since_ms: int) -> tuple[int, int]:
-    """Return the (log, seq) from which the rows since then are found: an interval's evidence names its frames."""
-    for where in ("a <= ? ORDER BY a DESC", "a > ? ORDER BY a"):
-        query = f"SELECT evidence FROM interval WHERE stream_id = ? AND {where} LIMIT 1"  # noqa: S608
-        rows = ask(connection, query, (stream_id, since_ms))
-        if rows:
-            log, first, _ = msgspec.json.decode(rows[0][0])[0]
-            return log, first
+    """Return the (log, seq) from which on all rows since then are: the evidence of what is final ends with it."""
+    query = "SELECT evidence FROM interval WHERE stream_id = ? AND a < ? AND b <= ? ORDER BY a DESC LIMIT 1"
+    for (ranges,) in ask(connection, query, (stream_id, since_ms, since_ms)):
+        log, _, last = msgspec.json.decode(ranges)[-1]
+        return log, last
     return 0, 0
 
 
