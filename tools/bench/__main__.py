@@ -13,7 +13,8 @@ ROWS = {
     "broker": "end to end through the broker against a bare loop",
     "gateway": "start, memory and processor use of the whole gateway",
     "quality": "honest days that the rules let pass, and spoilt ones that they catch",
-    "bus": "use of the meter bus against its physical limit",
+    "bus": "use of the meter bus against its physical limit, and a dead unit's share of its time",
+    "obd": "signals a second through a dongle with round trips of 100 ms",
     "heap": "a board's live heap while it meters for minutes",
     "parts": "what each part of the board's program takes of a chip's heap",
 }
