@@ -20,7 +20,7 @@ UNIT = 3
 
 
 class Counts(NamedTuple):
-    """What became of the frames and of the values in them."""
+    """What became of the frames, and how many values were accepted that the device did not have."""
 
     frames: int
     accepted: int
@@ -53,12 +53,12 @@ class Device:
 
 def spoilt(data: bytes, chance: random.Random) -> bytes:
     """Return what is heard of `data`: one byte in a hundred has other bits, is lost, or is followed by another."""
-    if all(chance.random() >= CORRUPTED for _ in range(len(data))):
+    hits = {at for at in range(len(data)) if chance.random() < CORRUPTED}
+    if not hits:
         return data
     heard = bytearray()
-    hit = chance.randrange(len(data))  # the one that was drawn, and by chance others
     for at, byte in enumerate(data):
-        kind = chance.random() if at == hit or chance.random() < CORRUPTED else 1
+        kind = chance.random() if at in hits else 1
         if kind == 1:
             heard.append(byte)
         elif kind < 0.4:
@@ -132,10 +132,11 @@ def simulate(seed: int, frames: int, name: str = "eastron_sdm630") -> Counts:
             data = line.exchange(read, pace)
             if data is None:
                 continue
-            found = profile.decode(bound, names, [(read, data)])
-            truth = profile.decode(bound, names, [(read, device.data(read))])
-            accepted += sum(value is not None for value in found.values())
-            wrong += sum(found[each] != truth[each] for each in names)
+            accepted += 1
+            truth = device.data(read)
+            if data != truth:
+                values = [profile.decode(bound, names, [(read, heard)]) for heard in (data, truth)]
+                wrong += sum(values[0][each] != values[1][each] for each in names)
     return Counts(line.frames, accepted, wrong)
 
 
@@ -148,7 +149,7 @@ def test_no_wrong_value_is_accepted(seed: int):
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("seed", range(100, 104))
+@pytest.mark.parametrize("seed", [100, 101])
 def test_no_wrong_value_is_accepted_in_a_million_frames(seed: int):
     counts = simulate(seed, 1_000_000)
     assert counts.wrong == 0
