@@ -19,6 +19,7 @@ SLOW_MS = 60000  # between two readings of what hardly changes
 SLOW_KEEP_MS = 180000
 OWN_SERVICES = (b"\x00\x18", b"\x01\x18")  # GAP and GATT: of every device
 PAIRS_MAX = 3  # that are tried
+DWELL = 3  # times more that an ECU with several signals is asked on a visit, for it takes as long to come to it
 STRANGERS_MAX = 8  # devices that are known to be no dongles
 
 
@@ -119,6 +120,10 @@ class Vehicle:
                     await talk.converse(elm_setup.select(ask.header, ask.answer, self._lacks, self._ears))
                     header = ask.header
                 await self._ask(talk, ask)
+                more = DWELL if len(ask.names) > 1 and not ask.slow else 0
+                while more and self._guard.may_ask(hal.uptime_ms()):
+                    await self._ask(talk, ask)
+                    more -= 1
 
     async def _look(self, talk):
         """Measure, and listen, if it is time; neither wakes anybody."""
