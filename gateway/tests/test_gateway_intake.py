@@ -77,6 +77,21 @@ async def test_frames_are_acknowledged_once_they_are_stored(bench, author):
     await bench.until_acked(1, 40)
 
 
+async def test_batches_are_stored_in_the_order_of_their_coming(bench, author, monkeypatch):
+    monkeypatch.setattr(intake_module, "BATCH_FRAMES_MAX", 1)
+    check, late = bench.intake._verifiers.check, iter((0.2, 0.0, 0.1, 0.0) * 20)
+
+    async def slow(batch):
+        await asyncio.sleep(next(late))
+        return await check(batch)
+
+    monkeypatch.setattr(bench.intake._verifiers, "check", slow)
+    bench.offer(*author.frames[:8])
+    await bench.until_acked(1, 8)
+    stored = await bench.store.read(lambda reader: [view.seq for view in reader.export_frames()])
+    assert stored == list(range(1, 9))
+
+
 async def test_a_duplicate_is_acknowledged_again(bench, author):
     bench.offer(*author.frames[:3])
     await bench.until_acked(1, 3)

@@ -45,10 +45,14 @@ class Intake:
     async def run(self) -> None:
         """Verify, store and acknowledge until cancelled."""
         async with asyncio.TaskGroup() as tasks:
+            before = asyncio.Event()
+            before.set()
             while True:
                 batch = await self._next_batch()
                 await self._room.acquire()
-                tasks.create_task(self._take(batch), name="intake-batch")
+                handed_over = asyncio.Event()
+                tasks.create_task(self._take(batch, before, handed_over), name="intake-batch")
+                before = handed_over
 
     async def _next_batch(self) -> list[Arrival]:
         await self._some.wait()
@@ -57,14 +61,20 @@ class Intake:
             self._some.clear()
         return batch
 
-    async def _take(self, batch: list[Arrival]) -> None:
+    async def _take(self, batch: list[Arrival], before: asyncio.Event, handed_over: asyncio.Event) -> None:
+        """Verify a batch beside others, but hand it to the store after the one that came before it."""
         try:
             checked = await self._verifiers.check(batch)
             self._count_rejected(checked.rejected)
+            await before.wait()
             if checked.packed:
-                await self._acknowledge(await self._put(checked))
+                put = asyncio.create_task(self._put(checked))
+                await asyncio.sleep(0)  # by now it stands in the writer's queue
+                handed_over.set()
+                await self._acknowledge(await put)
             await self._save_counts()
         finally:
+            handed_over.set()
             self._room.release()
 
     async def _put(self, checked: Checked) -> list[Ack]:
