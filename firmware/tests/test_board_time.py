@@ -174,8 +174,8 @@ async def test_tls_waits_for_room_in_the_idf_heap_and_says_so(tmp_path):
         await its.until(lambda: len(its.gateway.of_kind(frame.KIND_HEALTH)) >= 2)
         assert its.board.console.text().count("no room for tls: 36000 bytes of IDF heap") == 2
         values = [record.body.values for record in its.gateway.of_kind(frame.KIND_HEALTH)]
-        assert any("no room for tls" in value.get("refused", "") for value in values)
-        await its.until(lambda: "refused" not in its.gateway.of_kind(frame.KIND_HEALTH)[-1].body.values)
+        assert any("no room for tls" in value.get("no_room_tls", "") for value in values)
+        await its.until(lambda: "no_room_tls" not in its.gateway.of_kind(frame.KIND_HEALTH)[-1].body.values)
         assert its.gateway.of_kind(frame.KIND_HEALTH)[-1].body.values["preflight_refusals"] == 2
         assert its.board.causes == [Cause.POWER_ON]
 
@@ -191,6 +191,7 @@ async def test_tls_waits_for_room_in_the_idf_heap_and_says_so(tmp_path):
         (("ble", "tls"), [(102000, 50000)], None),
         (("ble", "tls"), [(4_000_000, 4_000_000), (50000, 20000)], None),
         (("tls",), [(0, 0)], "there are 0 and 0"),
+        (("ble", "wifi", "tls"), [(113_840, 90_000)], "no room for ble and wifi and tls: 107000 bytes"),
     ],
 )
 def test_room_is_told_from_want(uses, regions, words):

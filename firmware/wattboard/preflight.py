@@ -1,20 +1,21 @@
 """Whether the IDF's own heap, from which radios and TLS take, has room for them: refused in words before it crashes.
 
-The needs are estimates with a margin, not measured on a chip: a TLS session was seen to take 33 KB of an ESP32, its
-largest piece is a record of 16 KB; what NimBLE takes is known by hearsay only.
+The needs are estimates with a margin, not measured here: on an ESP32 Wi-Fi was seen to take 20 KB and a TLS session
+33 KB, the largest piece of it a record of 16 KB; what NimBLE takes is known by hearsay only.
 """
 
-NEEDS = {"tls": (36000, 17500), "ble": (50000, 16000)}  # bytes in all, and the largest piece of them
+NEEDS = {"tls": (36000, 17500), "ble": (50000, 16000), "wifi": (21000, 4000)}  # bytes in all, the largest piece of them
 RESERVE_BYTES = 16000  # stays free for Wi-Fi's packets
 
 
 def refusal(uses, regions, health):
-    """Return why what is named in `uses` cannot begin together, or None; the health records say so meanwhile.
+    """Return why the first of `uses` cannot begin where the others have to fit as well, or None.
 
-    `regions` are pairs of (free bytes, largest free piece), or None where nobody knows.
+    The health records say so for as long as it lasts. `regions` are pairs of (free bytes, largest free piece), or None
+    where nobody knows.
     """
     reason = None if regions is None else short(uses, regions)
-    health.tell("refused", reason)
+    health.tell("no_room_" + uses[0], reason)
     if reason is not None:
         health.count("preflight_refusals")
     return reason

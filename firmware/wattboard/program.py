@@ -10,6 +10,7 @@ from wattboard.clock import Clock
 from wattboard.commands import Commands
 from wattboard.device import Device
 from wattboard.health import Health
+from wattboard.loan import Loan
 from wattboard.logbook import Logbook
 from wattboard.meter import Meter
 from wattboard.recorder import Recorder, Witness
@@ -79,6 +80,16 @@ async def run(settings, key, state, devices, radio):
     recorder.on_frame = sealed
     uplink.on_ack, uplink.on_command, uplink.on_time = acknowledged, commands.take, clock.heard
     tasks = [("meter", meter.run()), ("uplink", uplink.run())]
-    if radio is not None:
+    if radio is not None and _room_for_radio(settings, health):
         tasks.extend(radio.tasks(supervisor.beat))
     await supervisor.run(tasks)
+
+
+def _room_for_radio(settings, health):
+    """Tell whether the radio may begin beside Wi-Fi and TLS; without it the board goes on with its other streams."""
+    uses = ("ble", "wifi", "tls") if settings["mqtt"].get("tls") else ("ble", "wifi")
+    with Loan("wattboard.preflight") as preflight:
+        reason = preflight.refusal(uses, hal.idf_heap(), health)
+    if reason is not None:
+        print("radio:", reason)
+    return reason is None
