@@ -34,6 +34,7 @@ async def measure(*, quick: bool) -> dict[str, object]:
     """Return the live heap after collection at the start and at the end, and its slope between."""
     seconds, period_ms = (QUICK_SECONDS, QUICK_PERIOD_MS) if quick else (SECONDS, PERIOD_MS)
     live, emulator_bytes, elapsed_s = await soak(seconds, period_ms)
+    live = live[1:]  # the first period is not a whole one
     third = max(1, len(live) // 3)
     begin, end = statistics.median(live[:third]), statistics.median(live[-third:])
     image_bytes = len(software().rom)
@@ -73,7 +74,7 @@ async def soak(seconds: float, period_ms: int) -> tuple[list[int], int, float]:
             await site.stop()
             await home.stop()
     free = [values["heap_free_bytes"] for values in _health(frames)]
-    if len(free) < 2 or len(site.board.causes) != STARTS:
+    if len(free) < 3 or len(site.board.causes) != STARTS:
         raise RuntimeError(
             f"The board started {len(site.board.causes)} times; it said: {site.board.console.text()[-800:]}"
         )
