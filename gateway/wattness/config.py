@@ -60,6 +60,13 @@ class Interval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     future_s: Annotated[int, msgspec.Meta(ge=0, le=86400)] = 120  # rows dated further ahead than this are quarantined
 
 
+class History(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long raw frames are kept; values and aggregates are kept for ever."""
+
+    raw_days: Annotated[int, msgspec.Meta(ge=1, le=36_600)] = 30
+    proof_days: Annotated[int, msgspec.Meta(ge=1, le=36_600)] = 400  # so long after its end a network may challenge
+
+
 class ClockConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A simulated civil clock, for the demo and tests only."""
 
@@ -86,6 +93,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mqtt: Mqtt = Mqtt()
     web: Web = Web()
     interval: Interval = Interval()
+    history: History = History()
     clock: ClockConfig = ClockConfig()
     site: Site | None = None
     network: list[NetworkConfig] = []

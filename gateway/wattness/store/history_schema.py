@@ -13,7 +13,7 @@ from wattness.errors import StoreError
 from .schema import BUSY_MS
 
 VERSION = 1
-APPLICATION = 0x57617448  # "WatH"
+APPLICATION = 0x57415431
 
 TABLES = """
 -- Which store was read (its random number), and how far: the last frame and the last interval that were looked at.

@@ -10,6 +10,7 @@ from wattwire import frame
 
 from . import equivocation
 from .board import BoardState, Held, Log
+from .removal import is_gone
 from .schema import ask, write_rows
 from .tally import Tally
 
@@ -141,7 +142,10 @@ class Ledger:
         query = "SELECT hash FROM frame WHERE board_id = ? AND log = ? AND seq = ?"
         rows = ask(self._connection, query, position)
         if not rows:
-            return False
+            if not is_gone(self._connection, *position):
+                return False
+            self._tally.add("duplicate", "removed_frame")
+            return True
         if rows[0][0] == digest:
             self._tally.add("duplicate", "frame")
             return True

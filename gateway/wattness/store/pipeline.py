@@ -12,6 +12,7 @@ from .closing import Closing
 from .finality import Finality
 from .fold import Fold
 from .ledger import Ledger
+from .removal import Removable, Removal
 from .schema import write_rows
 from .settings import Settings
 from .tally import Tally
@@ -41,6 +42,7 @@ class Pipeline:
         self._closing = Closing(connection, self.tally, settings.networks, settings.judge)
         final_after_ms = settings.interval.final_after_h * 3_600_000
         self._finality = Finality(connection, self._fold, self._closing, self._length_ms, final_after_ms)
+        self._removal = Removal(connection, self.tally)
         self._states: OrderedDict[int, BoardState] = OrderedDict()
         self._frames = 0
         self._version: int | None = None
@@ -76,6 +78,18 @@ class Pipeline:
             self.made += self._finality.run(state, now_ms)
         self._save(states)
         return self.made - before
+
+    def remove(self, wanted: Removable, after: int) -> tuple[int, int | None]:
+        """Remove frames that the history keeps; see `Removal.slice`."""
+        self._check_version()
+        self._closing.begin()
+        state = self._state(wanted.board_id)
+        removed, following = self._removal.slice(wanted, after)
+        log = state.log(wanted.log)
+        log.frames -= removed
+        log.dirty = removed > 0
+        self._save([state])
+        return removed, following
 
     def forget(self) -> None:
         """Drop everything remembered, after a roll-back."""

@@ -1,5 +1,6 @@
 """Rows of the past, read back from frames and from chunks: what a stream's rows are is a function of what is held."""
 
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from .schema import ask
 SLOT_MS = 900_000
 FRAMES_MAX = 256  # that are remembered
 BODIES_MAX = 64
+CHUNKS_MAX = 4
 
 FRAME_COLUMNS = "board_id, log, seq, boot, up, unix, received_ms, raw"
 _FRAMES = (
@@ -96,6 +98,7 @@ class Recall:
         self.corrections = corrections
         self._frames: OrderedDict[tuple[int, int, int], list[Part]] = OrderedDict()
         self._bodies: OrderedDict[tuple[int, int, bytes], Any] = OrderedDict()
+        self._unpacked: OrderedDict[tuple[int, bytes, bytes], Part] = OrderedDict()
 
     def board_id(self, board_key: bytes) -> int | None:
         """Return the number by which the store knows a board."""
@@ -126,8 +129,10 @@ class Recall:
         taken: set[int] = set()
         if reach[0] < known.compacted_ms:
             for chunk in self._chunks(known, reach):
-                found.append(Kept(chunk, [row for row, at in enumerate(chunk.times) if reach[0] <= at < reach[1]]))
-                taken.update(chunk.times)
+                within = range(bisect_left(chunk.times, reach[0]), bisect_left(chunk.times, reach[1]))
+                taken.update(chunk.times[within.start : within.stop])
+                if within:
+                    found.append(Kept(chunk, within))
         last = max(reach[0] - 1, known.floor_ms) if not taken else -1
         for part in self._spanned(known, slot):
             if known.is_tangled and self._is_overtaken(known, slot, part):
@@ -177,7 +182,12 @@ class Recall:
             " ORDER BY part"
         )
         for row in ask(self._history, query, (known.id, reach[0] // 86_400_000, reach[1], reach[0])):
-            yield self.chunk_part(known.device, unpack(*row))
+            part = self._unpacked.get(row)
+            if part is None:
+                part = self._unpacked[row] = self.chunk_part(known.device, unpack(*row))
+                if len(self._unpacked) > CHUNKS_MAX:
+                    self._unpacked.popitem(last=False)
+            yield part
 
     def chunk_part(self, device: str, chunk: Chunk) -> Part:
         """Return a chunk's rows."""
