@@ -112,9 +112,11 @@ def _against_power(facts: Facts, memory: Memory, notes: Notes) -> None:
 
 def _lag_mwh(facts: Facts, memory: Memory) -> float:
     """Return how much energy the counters may hold back: some are renewed every few minutes only."""
-    memory.waiting_mwh += abs(facts.power_mwh)
+    moved = any(facts.energy.values())
+    if memory.waiting_mwh or not moved:
+        memory.waiting_mwh += abs(facts.power_mwh)
     memory.lag_mwh = max(memory.lag_mwh * max(0.0, 1 - (facts.b - facts.a) / FADES_MS[-1]), memory.waiting_mwh)
-    if any(facts.energy.values()):
+    if moved:
         memory.waiting_mwh = 0.0
     top = 0 if facts.power is None else max(abs(facts.power.low), abs(facts.power.high))
     return min(memory.lag_mwh, LAG_MS_MAX * top / HOUR_MS)
