@@ -88,7 +88,9 @@ JSON = st.recursive(
     max_leaves=12,
 )
 KEYS = ("id", "title", "positive", "table", "default", "points", "models", "repeat", "identity", "max_registers")
+KEYS += ("markers", "register_bytes", "barriers", "pace", "walk", "roles")
 POINT_KEYS = ("name", "also", "unit", "address", "type", "word_order", "exponent", "scale", "sf", "invalid", "modulus")
+POINT_KEYS += ("rate", "high", "plus", "minus", "sign", "offset", "absolute", "magnitude", "unsettled")
 POINTS = st.lists(
     st.dictionaries(st.sampled_from(POINT_KEYS), JSON | st.sampled_from(["power", "W", "u16"])), max_size=3
 )

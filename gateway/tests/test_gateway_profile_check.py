@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wattness.profile_check import check_profile, schema_problems
@@ -96,15 +96,37 @@ VALUES = st.one_of(
     st.just([]),
     st.just({}),
 )
+HYBRID = json.loads((profiles_dir() / "deye_sunsynk_1p.json").read_text())
+WIDE = json.loads((profiles_dir() / "jsy_mk_194.json").read_text())
+WALKS = json.loads((profiles_dir() / "fronius_sunspec.json").read_text())
 TOP_PATHS = [[key] for key in [*SDM, "colour", "models", "repeat", "identity", "word_order"]]
+TOP_PATHS += [[key] for key in ("markers", "register_bytes", "barriers", "pace", "walk", "roles")]
+QUIRK_PATHS = [["points", 0, key] for key in ("rate", "high", "plus", "minus", "sign", "offset", "absolute")]
+ROLE_PATHS = [["roles", 1], *(["roles", 1, key] for key in ("role", "positive", "default", "points", "colour"))]
 POINT_PATHS = [
     ["points", 0, key]
     for key in ("name", "also", "unit", "table", "address", "type", "exponent", "scale", "sf", "block")
 ]
 
 
-@given(st.sampled_from([SDM, MPPT]), st.sampled_from(TOP_PATHS + POINT_PATHS), VALUES)
+@given(st.sampled_from([SDM, MPPT, WIDE]), st.sampled_from(TOP_PATHS + POINT_PATHS + QUIRK_PATHS), VALUES)
+@example(SDM, ["points", 0, "plus"], [2, 4])
+@example(SDM, ["points", 0, "sign"], {"address": 3, "bit": 15})
 def test_what_the_board_takes_the_schema_takes(form: dict[str, Any], path: list[Any], value: Any):
+    takes(form, path, value)
+
+
+@given(st.sampled_from(ROLE_PATHS), VALUES)
+def test_roles_are_taken_by_both(path: list[Any], value: Any):
+    takes(HYBRID, path, value)
+
+
+@given(st.sampled_from([["walk", 0, "role"], ["walk", 0, "profiles"], ["walk", 0, "x"], ["walk"]]), VALUES)
+def test_walks_are_taken_by_both(path: list[Any], value: Any):
+    takes(WALKS, path, value)
+
+
+def takes(form: dict[str, Any], path: list[Any], value: Any) -> None:
     mutant = changed(form, path, value)
     try:
         profile.load(json.dumps(mutant))
