@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from . import devices
 from .clock import Clock
 from .errors import ConfigError
 from .site import Site, check_timezone
@@ -33,6 +34,13 @@ class Mqtt(RemoteBroker, frozen=True, forbid_unknown_fields=True):
     """Where boards reach us. Without `url` the gateway runs its own broker on `listen`."""
 
     listen: str = "127.0.0.1:1883"
+
+
+class Lorawan(RemoteBroker, frozen=True, forbid_unknown_fields=True):
+    """ChirpStack's MQTT broker, for boards behind LoRaWAN; off without `url`."""
+
+    application: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9-]*$", max_length=64)] = ""  # its id; empty: all
+    port: Annotated[int, msgspec.Meta(ge=1, le=223)] = 87  # the boards' FPort
 
 
 class HomeAssistant(RemoteBroker, frozen=True, forbid_unknown_fields=True):
@@ -98,6 +106,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     site: Site | None = None
     network: list[NetworkConfig] = []
     homeassistant: HomeAssistant = HomeAssistant()
+    device: list[devices.Device] = []
+    proxy: list[devices.Proxy] = []
+    lorawan: Lorawan = Lorawan()
     home: str = ""
 
     def path(self, name: str) -> Path:
@@ -186,6 +197,13 @@ def _check(config: Config) -> None:
         check_timezone(config.site.timezone, "$.site.timezone")
     split_address(config.web.listen, "$.web.listen")
     split_address(config.mqtt.listen, "$.mqtt.listen")
-    for path, url in (("$.mqtt.url", config.mqtt.url), ("$.homeassistant.url", config.homeassistant.url)):
+    for path, url in (
+        ("$.mqtt.url", config.mqtt.url),
+        ("$.homeassistant.url", config.homeassistant.url),
+        ("$.lorawan.url", config.lorawan.url),
+    ):
         if url:
             check_url(url, ("mqtt", "mqtts"), path)
+    devices.check(config.device, config.proxy)
+    for index, proxy in enumerate(config.proxy):
+        split_address(proxy.listen, f"$.proxy[{index}].listen")

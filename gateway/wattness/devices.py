@@ -1,0 +1,141 @@
+"""What the gateway reads itself: the part of the configuration for devices and their proxies."""
+
+import ipaddress
+from typing import Annotated, Literal, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from .errors import ConfigError
+
+KEY_DEFAULT = "file:device.key"
+TCP_PORT = 502
+PARITIES = ("N", "E", "O")
+BAUDS = (1200, 2400, 4800, 9600, 14400, 19200, 28800, 38400, 57600, 76800, 115200)
+
+Name = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9 _.-]{0,63}\Z")]
+Register = Annotated[int, Meta(ge=0, le=65535)]
+Unit = Annotated[int, Meta(ge=0, le=255)]
+
+
+class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A device that the gateway reads by Modbus, and signs for with a key of its own."""
+
+    name: Name
+    url: str  # tcp://host:502 | rtu+tcp://host:port | serial:///dev/ttyUSB0?baud=9600&parity=N&stopbits=1
+    role: Literal["pv", "battery", "grid", "load", "vehicle", "charger"]
+    profile: str = "sunspec"
+    unit: Unit = 1
+    period_ms: Annotated[int, Meta(ge=100, le=3_600_000)] = 5000
+    rated_w: Annotated[int, Meta(ge=1, le=1_000_000_000)] | None = None
+    points: list[str] = []  # the profile's default points when empty
+    confirmed: list[str] = []  # points whose meaning the profile leaves open, and you have checked
+    inverted: bool = False  # the meter is wired the wrong way round
+    key: str = KEY_DEFAULT  # whose log its rows go to; devices may share one
+    connect_pause_ms: Annotated[int, Meta(ge=0, le=10_000)] = 0  # that the device wants after a connection
+
+
+class Allow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may write what through a proxy."""
+
+    client: str  # an address, or a network as 192.168.1.0/24
+    first: Register
+    last: Register
+    units: list[Unit] = []  # all when empty
+
+
+class Proxy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A Modbus TCP server through which many clients share a device."""
+
+    device: str
+    listen: str = "127.0.0.1:1502"
+    max_age_ms: Annotated[int, Meta(ge=0, le=600_000)] = 2000  # so old may an answer from what was read before be
+    clients: list[str] = []  # addresses or networks that may read; all when empty
+    clients_max: Annotated[int, Meta(ge=1, le=256)] = 32
+    allow: list[Allow] = []  # writes; none when empty
+
+
+class Address(NamedTuple):
+    """Where a device is, taken apart. Devices with the same address share one connection."""
+
+    kind: str  # tcp | rtu+tcp | serial
+    host: str  # or the serial port's path
+    port: int = 0
+    baud: int = 0
+    parity: str = "N"
+    stopbits: int = 1
+
+    @property
+    def is_serial_line(self) -> bool:
+        """Whether frames go over a serial line somewhere, so that silence and late answers matter."""
+        return self.kind != "tcp"
+
+    @property
+    def char_bits(self) -> int:
+        """How many bits a character takes on the line."""
+        return 9 + self.stopbits + (self.parity != "N")
+
+
+def parse_address(url: str, path: str) -> Address:
+    """Take a device's URL apart; raises ConfigError naming the key's `path`."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ConfigError(f"{path}: {url!r} is no URL") from None
+    if parts.scheme in {"tcp", "rtu+tcp"} and parts.hostname and parts.path in {"", "/"} and not parts.query:
+        if parts.username is None and port != 0:
+            return Address(parts.scheme, parts.hostname, port or TCP_PORT, baud=9600 if "rtu" in parts.scheme else 0)
+    elif parts.scheme == "serial" and not parts.netloc and len(parts.path) > 1:
+        return _serial(parts.path, parts.query, path)
+    raise ConfigError(
+        f"{path}: expected tcp://host:502, rtu+tcp://host:port or serial:///dev/ttyUSB0?baud=9600, found {url!r}"
+    )
+
+
+def _serial(port: str, query: str, path: str) -> Address:
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
+        options = dict(pairs)
+        baud, stopbits = int(options.pop("baud", "9600")), int(options.pop("stopbits", "1"))
+        parity = options.pop("parity", "N").upper()
+    except ValueError:
+        raise ConfigError(f"{path}: expected ?baud=9600&parity=N&stopbits=1, found {query!r}") from None
+    if options or len(pairs) > 3 or baud not in BAUDS or parity not in PARITIES or stopbits not in {1, 2}:
+        raise ConfigError(f"{path}: baud is one of {BAUDS}, parity N, E or O, stopbits 1 or 2; found {query!r}")
+    return Address("serial", port, 0, baud, parity, stopbits)
+
+
+def parse_network(text: str, path: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """Return the addresses that `text` means; raises ConfigError."""
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ConfigError(f"{path}: expected an address or a network as 192.168.1.0/24: {error}") from None
+
+
+def check(devices: list[Device], proxies: list[Proxy]) -> None:
+    """Raise ConfigError for what a type cannot say."""
+    names = [device.name for device in devices]
+    for index, device in enumerate(devices):
+        path = f"$.device[{index}]"
+        if names.count(device.name) > 1:
+            raise ConfigError(f"{path}.name: the name {device.name!r} is used twice")
+        parse_address(device.url, f"{path}.url")
+        others = [other for other in devices if other.key == device.key and other is not device]
+        if device.role == "vehicle" and others:
+            raise ConfigError(
+                f"{path}.key: a vehicle's rows need a log that nothing else is in; make another key with"
+                " `wattness device key new car.key`"
+            )
+    for index, proxy in enumerate(proxies):
+        path = f"$.proxy[{index}]"
+        if proxy.device not in names:
+            raise ConfigError(f"{path}.device: there is no [[device]] of the name {proxy.device!r}")
+        for text in proxy.clients:
+            parse_network(text, f"{path}.clients")
+        for number, allow in enumerate(proxy.allow):
+            parse_network(allow.client, f"{path}.allow[{number}].client")
+            if allow.last < allow.first:
+                raise ConfigError(f"{path}.allow[{number}].last: must not be less than first")
