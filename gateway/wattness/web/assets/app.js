@@ -121,7 +121,7 @@ function enter() {
 
 function leave() {
   loggedIn = false;
-  live.stop();
+  live.forget();
   current?.hide();
   current = null;
   site.live = null;

@@ -19,14 +19,15 @@ function ofBoard(board, now) {
   const name = board.name || board.kid, found = [];
   if (board.state === "quarantined") {
     found.push({ tone: "bad", title: `${name} is quarantined`, href: "#boards",
-      text: `Reason: ${words(board.reason) || "not given"}. Nothing of it is claimed until you release it with \`wattness board release\`.` });
+      text: `Reason: ${words(board.reason) || "not given"}. Nothing of it is claimed until you release it with: wattness board release ${name}` });
   }
   if (board.last_unix_ms === null) {
     found.push({ tone: "warn", title: `${name} has sent nothing yet`, href: "#boards",
       text: "Put its settings on the board and switch it on; check its Wi-Fi and the broker's address." });
   } else if (now - board.last_unix_ms > SILENT_MS) {
     found.push({ tone: "warn", title: `${name} is silent for ${duration(now - board.last_unix_ms)}`, href: "#boards",
-      text: "Its values are unknown, not zero. Check its power and its Wi-Fi; it delivers what it kept once it is back." });
+      text: board.provenance === "gateway" ? "Its values are unknown, not zero. Check the device, its address and its cable."
+        : "Its values are unknown, not zero. Check its power and its Wi-Fi; it delivers what it kept once it is back." });
   }
   const missing = board.log ? board.log.top - board.log.head : 0;
   if (missing > 0) {

@@ -8,6 +8,7 @@ import { age, bytes, count, date, duration, minus, NONE, quantity, roleName, wor
 import { icon } from "./icons.js";
 
 const THIN = "\u202f";
+const SILENT_MS = 15 * 60_000;
 const PROVENANCES = {
   board: ["Signed by the board", "Its own key signs every record where it is measured."],
   gateway: ["Read by the gateway", "The gateway itself read this device and signed it: weaker proof than a board's, and never sold as one."],
@@ -18,6 +19,7 @@ const FACTS = [
   ["Signal", ["rssi_dbm"], (dbm) => `${minus(String(dbm))}${THIN}dBm, ${dbm > -60 ? "strong" : dbm > -70 ? "good" : dbm > -80 ? "weak" : "very weak"}`],
   ["Bus use", ["bus_use_permille", "bus_permille"], (n) => `${(n / 10).toFixed(1)}${THIN}%`],
   ["Bus use", ["bus_use_percent", "bus_percent", "bus_use"], (n) => `${n}${THIN}%`],
+  ["Bus headroom", ["bus_headroom_per_min"], (n) => `${count(n)} reads a minute`],
   ["Battery", ["battery_percent", "battery_soc"], (n) => `${n}${THIN}%`],
   ["Battery", ["battery_mv"], (n) => `${(n / 1000).toFixed(2)}${THIN}V`],
   ["Temperature", ["temperature_cel", "temperature_c"], (n) => quantity(n, "Cel")],
@@ -69,7 +71,7 @@ class Card {
   show(board, streams, now) {
     this.board = board;
     setText(this.name, board.name || board.kid);
-    const [text, tone] = stateOf(board);
+    const [text, tone] = stateOf(board, now);
     setText(this.state, text);
     setClass(this.state, `badge dot ${tone}`);
     const [title, meaning] = PROVENANCES[board.provenance ?? "board"] ?? [words(board.provenance), ""];
@@ -102,8 +104,9 @@ class Card {
   }
 }
 
-function stateOf(board) {
+function stateOf(board, now) {
   if (board.state === "quarantined") return ["quarantined", "bad"];
+  if (board.provenance === "gateway") return now - (board.last_unix_ms ?? 0) < SILENT_MS ? ["reading", "good"] : ["silent", "warn"];
   if (board.online === "online") return ["online", "good"];
   return [board.online === "offline" ? "offline" : "not seen", "warn"];
 }
@@ -111,7 +114,7 @@ function stateOf(board) {
 function logFacts({ log, last_unix_ms: last }, now) {
   const missing = log ? log.top - log.head : 0;
   return [
-    ["Newest frame", last === null ? "never" : age(now - last), last === null || now - last > 15 * 60_000 ? "warn" : ""],
+    ["Newest frame", last === null ? "never" : age(now - last), last === null || now - last > SILENT_MS ? "warn" : ""],
     ["Log head", log ? `${count(log.head)} of log ${log.log}` : NONE, ""],
     ["Missing", log ? (missing ? `${count(missing)} behind a hole` : "nothing") : NONE, missing ? "warn" : ""],
   ];

@@ -40,14 +40,13 @@ export function confirm({ title, text, yes, act }) {
   return node;
 }
 
-export function copyButton(text, what) {
-  const word = element("span", { ariaLive: "polite" }, "Copy");
+export function copyButton(text, what, label = "Copy") {
+  const word = element("span", { ariaLive: "polite" }, label);
   const node = button("", async () => {
     const done = await copy(text, node);
     word.textContent = done ? "Copied" : "Select it";
-    setTimeout(() => { word.textContent = "Copy"; }, 2000);
-  }, { className: "quiet copy", ariaLabel: `Copy ${what}` });
-  node.removeAttribute("aria-label");
+    setTimeout(() => { word.textContent = label; }, 2000);
+  }, { className: "quiet copy" });
   node.append(icon("copy", 16), word, element("span", { className: "hidden" }, ` ${what}`));
   return node;
 }

@@ -75,6 +75,6 @@ function result(parts) {
     element("p", { className: "callout" }, "These are the board's secrets. They are shown this once: put them on the board now, or keep the file in a safe place."),
     list,
     element("p", { className: "soft small" }, "Add them to the board's configuration file and restart it; its first frame appears here within a minute."),
-    element("div", { className: "actions" }, copyButton(text, "all of it as JSON"), save)]);
+    element("div", { className: "actions" }, copyButton(text, "as JSON", "Copy all"), save)]);
   node.querySelector(".actions .primary").focus();
 }

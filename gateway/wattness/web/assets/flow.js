@@ -13,12 +13,14 @@ const PLACES = {
   pv: { at: [50, 20], inward: true },
   grid: { at: [14, 53], inward: true },
   load: { at: [86, 53], inward: false },
-  battery: { at: [50, 88], beside: [29, 88], inward: false },
-  vehicle: { at: [50, 88], beside: [71, 88], inward: false },
+  battery: { at: [50, 89], beside: [28, 89], inward: false },
+  vehicle: { at: [50, 89], beside: [72, 89], inward: false },
 };
 export const FLOWING = Object.keys(PLACES);
 
 const IDLE_W = 1;
+
+const valueOf = (flow, role) => flow?.[`${role}_w`] ?? null;
 
 export class Flow {
   constructor() {
@@ -35,10 +37,11 @@ export class Flow {
 
   // flow: the API's answer or null while nothing is known; present: the roles that the home has.
   show(flow, present) {
-    const both = present.has("battery") && present.has("vehicle");
+    const isShown = (role) => present.has(role) || valueOf(flow, role) !== null;
+    const both = isShown("battery") && isShown("vehicle");
     for (const [role, part] of this.parts) {
-      const value = flow?.[`${role}_w`] ?? null;
-      const shown = present.has(role) || value !== null;
+      const value = valueOf(flow, role);
+      const shown = isShown(role);
       const place = PLACES[role];
       part.show(shown, value, (both && place.beside) || place.at, role === "load" && flow?.load_derived);
     }
@@ -49,7 +52,7 @@ class Part {
   constructor(role) {
     this.role = role;
     this.path = svg("path", { class: "flow-path" });
-    this.arrow = svg("path", { d: "M-2.2 -2.6L2.2 0L-2.2 2.6", class: "flow-arrow" });
+    this.arrow = svg("path", { d: "M-1.4 -1.9L1.4 0L-1.4 1.9", class: "flow-arrow" });
     this.line = svg("g", {}, this.path, this.arrow);
     this.name = element("span", { className: "flow-name" }, ROLES[role][0]);
     this.value = element("strong", {});
@@ -64,9 +67,8 @@ class Part {
     const state = value === null ? "unknown" : Math.abs(value) < IDLE_W ? "idle" : "flowing";
     setClass(this.node, `flow-node role-${this.role} is-${state}`);
     setClass(this.line, `role-${this.role} is-${state}`);
-    setText(this.value, value === null ? "?" : quantity(Math.abs(value), "W"));
-    setAttribute(this.value, "aria-label", value === null ? "" : null);
-    setText(this.words, doing(this.role, value) + (derived && value !== null ? " (worked out)" : ""));
+    setText(this.value, value === null ? "unknown" : quantity(Math.abs(value), "W"));
+    setText(this.words, (value === null ? "no fresh value" : doing(this.role, value)));
     this.node.title = derived ? "No meter sees the home: its use follows from the others." : "";
     this.place(at, value);
   }
@@ -91,11 +93,12 @@ const point = ([x, y]) => `${x.toFixed(2)} ${y.toFixed(2)}`;
 
 // The drawing in one sentence.
 export function telling(flow, present) {
-  const parts = FLOWING.filter((role) => present.has(role) || (flow?.[`${role}_w`] ?? null) !== null).map((role) => {
-    const value = flow?.[`${role}_w`] ?? null;
+  const parts = FLOWING.filter((role) => present.has(role) || valueOf(flow, role) !== null).map((role) => {
+    const value = valueOf(flow, role);
     const name = role === "load" ? "the home" : role === "pv" ? "solar" : `the ${ROLES[role][0].toLowerCase()}`;
     if (value === null) return `${name} is unknown`;
-    return `${name} is ${doing(role, value)}${Math.abs(value) < IDLE_W ? "" : ` ${quantity(Math.abs(value), "W")}`}`;
+    const derived = role === "load" && flow.load_derived ? " (worked out from the others)" : "";
+    return `${name} is ${doing(role, value)}${Math.abs(value) < IDLE_W ? "" : ` ${quantity(Math.abs(value), "W")}`}${derived}`;
   });
   const text = parts.join(", ").replaceAll("charging ", "charging at ");
   return text ? `${text[0].toUpperCase()}${text.slice(1)}.` : "";

@@ -27,7 +27,9 @@ export const ENERGIES = {
 const known = (value) => value !== null && value !== undefined;
 
 export const roleName = (role) => ROLES[role]?.[0] ?? role;
-export const streamName = (stream) => `${roleName(stream.role)} · ${stream.board}`;
+// What the gateway read itself is weaker proof, and says so wherever it is named.
+export const isOwn = (stream) => stream.provenance === "gateway";
+export const streamName = (stream) => `${roleName(stream.role)} · ${stream.board}${isOwn(stream) ? " (read by the gateway)" : ""}`;
 
 export function count(value) {
   return known(value) ? value.toLocaleString("en").replaceAll(",", THIN) : NONE;
@@ -122,5 +124,7 @@ export function energy(role, figures) {
   return telling.map(([word, mwh]) => `${word.toLowerCase()} ${quantity(mwh / 1000, "Wh")}`).join(", ");
 }
 
+const TIMES = ["never", "once", "twice"];
+export const times = (n) => TIMES[n] ?? `${count(n)} times`;
 export const sentence = (text) => (text ? text[0].toUpperCase() + text.slice(1) : "");
 export const words = (code) => code.replaceAll("_", " ");

@@ -15,12 +15,13 @@ const SPANS = {
   week: { step: "5m", table: "1d", first: monday, next: (day, n) => addDays(day, 7 * n) },
   year: { step: "1d", table: "1d", first: newYear, next: addYears },
 };
+const JOIN_MS = 120_000; // rows that are no further apart belong together
 const REFRESH_MS = 30_000;
 
 export function historyView(site) {
   const streamBox = element("select", { id: "history-stream" });
   const pointBox = element("select", { id: "history-point" });
-  const dayBox = element("input", { id: "history-day", type: "date" });
+  const dayBox = element("input", { id: "history-day", type: "date", ariaLabel: "Day" });
   const spans = element("div", { className: "spans", role: "group", ariaLabel: "Time shown" });
   const back = button("", () => step(-1), { className: "square", ariaLabel: "Earlier" });
   const forth = button("", () => step(1), { className: "square", ariaLabel: "Later" });
@@ -40,8 +41,8 @@ export function historyView(site) {
   const body = element("div", { className: "stack" }, plotCard, element("section", {}, daysTitle, days));
   const label = (text, box) => element("div", { className: "field" }, element("label", { htmlFor: box.id }, text), box);
   const bar = element("div", { className: "toolbar" }, label("Stream", streamBox), label("Point", pointBox),
-    element("div", { className: "field" }, element("span", { className: "label" }, "Span"), spans), label("Day", dayBox),
-    element("div", { className: "stepper", role: "group", ariaLabel: "Step in time" }, back, today, forth));
+    element("div", { className: "field" }, element("span", { className: "label" }, "Span"), spans),
+    element("div", { className: "stepper", role: "group", ariaLabel: "Step in time" }, back, dayBox, forth, today));
   const node = element("div", {}, nothing, bar, body);
   const buttons = new Map(Object.keys(SPANS).map((name) => [name, spans.appendChild(button(name[0].toUpperCase() + name.slice(1), () => go({ span: name })))]));
 
@@ -93,9 +94,9 @@ export function historyView(site) {
       ask(`streams/${chosen.id}/days`, { from: day, to: addDays(end, -1) }),
     ]);
     if (mark !== asked) return; // somebody has stepped on meanwhile
-    view = { rows: answer.rows, from, to, now: site.live.status.now_unix_ms, unit: answer.unit, stepMs: answer.step_ms, gapMs: 1.5 * answer.step_ms };
+    view = { rows: answer.rows, from, to, now: site.live.status.now_unix_ms, unit: answer.unit, stepMs: answer.step_ms, gapMs: Math.max(1.5 * answer.step_ms, JOIN_MS) };
     draw(chosen);
-    daysTable(days, chosen, energies, at.span);
+    daysTable(days, chosen, energies, at.span, view.now);
     if (details.open) showTable();
   }
 
@@ -170,7 +171,7 @@ export function historyView(site) {
     hide() { shown = false; },
     update() {
       if (!shown) return;
-      if (at.stream === null) return this.show(site.parts());
+      if (at.stream === null) return this.show(site.parts().slice(1));
       controls();
       if (Date.now() - loaded < REFRESH_MS || (view && view.to < site.live.status.now_unix_ms)) return;
       loaded = Date.now();

@@ -16,7 +16,7 @@ export class Live {
 
   start() {
     this.stop();
-    this.say("connecting");
+    if (this.heard === null) this.say("connecting");
     this.source = new EventSource("/api/v1/events");
     this.source.addEventListener("live", (event) => {
       this.heard = Date.now();
@@ -31,6 +31,13 @@ export class Live {
     this.source?.close();
     this.source = null;
     clearInterval(this.timer);
+  }
+
+  // Nobody listens any more: what is heard next is news.
+  forget() {
+    this.stop();
+    this.heard = null;
+    this.state = "";
   }
 
   check() {
@@ -49,7 +56,6 @@ export class Live {
   }
 
   say(state) {
-    if (state === "connecting" && this.state === "lost") return; // still lost until an event comes
     if (state === this.state) return;
     this.state = state;
     this.onState(state, this.heard);

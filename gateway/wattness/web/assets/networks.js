@@ -61,7 +61,7 @@ function showCard(node, network, now) {
   const rows = [
     ["Waiting in the outbox", network.depth ? `${count(network.depth)}, the oldest for ${duration(now - network.oldest_unix_ms)}` : "nothing", ""],
     ["Accepted", count(network.jobs.completed ?? 0), ""],
-    ["Discarded", count(network.jobs.discarded ?? 0), network.jobs.discarded ? "bad" : ""],
+    ["Given up", count(network.jobs.discarded ?? 0), network.jobs.discarded ? "bad" : ""],
     ["Paid", `${count(network.paid)} units${network.epoch === null ? "" : `, up to epoch ${network.epoch}`}`, ""],
     ["Last receipt", network.last_receipt ?? "none yet", "break"],
   ];
@@ -96,9 +96,11 @@ function showReports(host, intervals, streams) {
     byId.has(interval.stream_id) ? streamName(byId.get(interval.stream_id)) : interval.role,
     energy(interval.role, interval.figures), percent(interval.figures.covered_ms, interval.b - interval.a),
     { text: [interval.verdict, ...interval.reasons.map(words)].join(", "), tone: { accepted: "good", flagged: "warn" }[interval.verdict] ?? "bad" },
-    { text: interval.jobs.map((job) => `${job.network}: ${job.state}${job.reason && job.state !== "completed" ? ` (${job.reason})` : ""}`).join(", ") || "not offered" },
+    { text: interval.jobs.map(report).join(", ") || "not offered" },
     receipt(interval.jobs.find((job) => job.receipt)?.receipt ?? null),
   ]), empty("No interval is final yet", "An interval closes when its evidence is complete; its reports appear here."));
 }
 
+const STATES = { available: "waits", running: "is being sent", retryable: "is sent again", completed: "accepted", discarded: "given up" };
+const report = (job) => `${job.network}: ${STATES[job.state] ?? job.state}${job.reason && job.state !== "completed" ? ` (${job.reason})` : ""}`;
 const receipt = (text) => (text === null ? { text: "none", tone: "soft" } : { text: text.length > 14 ? `${text.slice(0, 12)}…` : text, title: text });

@@ -2,9 +2,10 @@
 
 import { ask } from "./api.js";
 import { findings } from "./attention.js";
+import { passed } from "./days.js";
 import { element, empty, keep, setClass, setText } from "./dom.js";
 import { Flow, telling } from "./flow.js";
-import { clock, currentZone, doing, ENERGIES, percent, quantity, roleName, streamName } from "./format.js";
+import { clock, currentZone, doing, ENERGIES, isOwn, moment, percent, quantity, roleName, streamName } from "./format.js";
 import { icon } from "./icons.js";
 import { describe, Plot, pointText } from "./plots.js";
 import { dayOf } from "./zone.js";
@@ -24,8 +25,9 @@ export function nowView(site) {
   const strips = element("div", { className: "strips" });
   const welcome = element("div", { className: "card welcome", hidden: true }, empty("No board yet",
     "Enrol your first board, and its streams will appear here with its first frames."), element("a", { className: "button primary", href: "#boards" }, "Enrol a board"));
+  const waiting = empty("No stream yet", "A board's first frames say what it meters, and bring the first values.");
   const power = element("section", { className: "card flow-card", ariaLabel: "Power now" },
-    element("h2", {}, "Power now"), flow.node, told, asOf);
+    element("h2", {}, "Power now"), waiting, flow.node, told, asOf);
   const energyCard = element("section", { className: "card" }, element("h2", {}, "Today"), today);
   const needsCard = element("section", { className: "card" }, element("h2", {}, "What needs you"), needs);
   const hour = element("section", { className: "hour" }, element("h2", {}, "The last hour"), strips);
@@ -51,20 +53,20 @@ export function nowView(site) {
     [daysAt, daysDay] = [Date.now(), day];
     const streams = site.live.streams;
     const days = await Promise.all(streams.map((stream) => ask(`streams/${stream.id}/days`, { from: day, to: day })));
-    showToday(today, streams.map((stream, index) => ({ stream, day: days[index][0] ?? null })));
+    const now = site.live.status.now_unix_ms;
+    showToday(today, streams.map((stream, index) => ({ stream, day: days[index][0] ?? null, now })));
   }
 
-  const roles = () => new Set(["load", ...(site.live?.streams ?? []).map((stream) => stream.role)]);
+  const roles = () => new Set(["load", ...(site.live?.streams ?? []).map(({ role }) => (role === "charger" ? "vehicle" : role))]);
 
   function update() {
     const { streams, boards, status } = site.live;
     welcome.hidden = boards.length > 0;
-    grid.hidden = hour.hidden = boards.length === 0;
+    grid.hidden = boards.length === 0;
     showFindings(needs, findings(site.live));
-    const told = streams.filter((stream) => stream.leading);
-    if (!streams.length && !strips.children.length) strips.append(empty("No stream yet", "A board's first frames bring its streams."));
-    else if (streams.length) strips.querySelector(".empty")?.remove();
-    keep(strips, told, (stream) => stream.id, (stream) => {
+    waiting.hidden = streams.length > 0;
+    flow.node.hidden = told.hidden = asOf.hidden = hour.hidden = streams.length === 0;
+    keep(strips, streams.filter((stream) => stream.leading), (stream) => stream.id, (stream) => {
       plots.set(stream.id, new Strip(stream));
       return plots.get(stream.id).node;
     }, (_, stream) => plots.get(stream.id).renew(stream, status.now_unix_ms));
@@ -98,9 +100,9 @@ function showToday(host, entries) {
   if (!parts.length) host.replaceChildren(element("div", {}, element("dt", {}, "Energy"), element("dd", {}, "unknown")));
 }
 
-function figuresOf({ stream, day }) {
+function figuresOf({ stream, day, now }) {
   const [taken, given] = ENERGIES[stream.role] ?? ["Import", "Export"];
-  const said = day ? `${percent(day.covered_s, day.day_s)} covered, ${stream.board}` : `nothing yet, ${stream.board}`;
+  const said = day ? `${percent(Math.min(day.covered_s, passed(day, now)), passed(day, now))} covered, ${stream.board}` : `nothing yet, ${stream.board}`;
   const both = [["import_wh", taken], ["export_wh", given]].filter(([name]) => day && day[name] !== null);
   const usual = both.filter(([name]) => !(day[name] === 0 && { pv: "import_wh", load: "export_wh" }[stream.role] === name));
   if (!usual.length) return [{ key: `${stream.id}`, title: roleName(stream.role), value: "unknown", detail: said }];
@@ -119,22 +121,26 @@ function showFindings(host, found) {
   });
 }
 
+const lastSeen = ({ last_unix_ms: at }) => (at === null ? "no value yet" : `last seen ${moment(at)}`);
+
 class Strip {
   constructor(stream) {
     this.rows = [];
     this.name = element("a");
     this.value = element("span", { className: "strip-value" });
     this.doing = element("span", { className: "soft small" });
+    this.own = element("span", { className: "badge provenance-gateway", hidden: true }, "read by the gateway");
     this.plot = new Plot({ height: 110, role: stream.role, onPoint: (point) => this.say(point) });
     this.plot.node.setAttribute("role", "img");
     this.node = element("article", { className: `card strip role-${stream.role}` },
-      element("h3", {}, icon(stream.role), this.name, this.value), this.doing, this.plot.node);
+      element("h3", {}, icon(stream.role), this.name, this.value), element("p", { className: "strip-line" }, this.doing, this.own), this.plot.node);
   }
 
   renew(stream, now) {
     const first = !this.stream;
     this.stream = stream;
-    setText(this.name, streamName(stream));
+    setText(this.name, `${roleName(stream.role)} · ${stream.board}`);
+    this.own.hidden = !isOwn(stream);
     this.name.href = `#history/${stream.id}/day`;
     if (first) this.load(now);
     this.draw(now);
@@ -161,7 +167,7 @@ class Strip {
     const unit = this.stream.leading.unit;
     this.view = { rows: this.rows.filter(([at]) => at > now - HOUR_MS), from: now - HOUR_MS, to: now, now, gapMs: ROW_GAP_MS, unit };
     this.plot.show(this.view);
-    this.plot.node.setAttribute("aria-label", describe(this.name.textContent, this.view));
+    this.plot.node.setAttribute("aria-label", describe(streamName(this.stream), this.view));
     this.say(null);
   }
 
@@ -169,6 +175,6 @@ class Strip {
     const last = this.view.rows.length ? this.view.rows[this.view.rows.length - 1] : null;
     const fresh = last && this.view.now - last[0] <= ROW_GAP_MS ? last[1] : null;
     setText(this.value, fresh === null ? "unknown" : quantity(fresh, this.view.unit));
-    setText(this.doing, point ? pointText(point, this.view) : last && fresh === null ? `last seen ${clock(last[0])}` : doing(this.stream.role, fresh));
+    setText(this.doing, point ? pointText(point, this.view) : fresh === null ? lastSeen(this.stream) : doing(this.stream.role, fresh));
   }
 }

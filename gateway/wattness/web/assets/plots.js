@@ -31,10 +31,10 @@ export function gaps(rows, from, to, gapMs, reach = 0) {
   let known = from;
   for (const [at, mean] of rows) {
     if (mean === null || at + reach <= from || at >= to) continue;
-    if (at - known > gapMs) found.push([known, at]);
+    if (at - known > gapMs - reach) found.push([known, at]);
     known = Math.max(known, at + reach);
   }
-  if (to - known > gapMs) found.push([known, to]);
+  if (to - known > gapMs - reach) found.push([known, to]);
   return found;
 }
 
@@ -67,12 +67,12 @@ export class Plot {
     const axis = { stroke: color("--soft"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
     const line = { points: { show: (chart, series) => lonely(chart.data[series]) , size: 4, fill: stroke, stroke }, spanGaps: false };
     this.chart = new uPlot({
-      width: this.width(), height: this.options.height, legend: { show: false }, padding: [8, 8, 0, 0],
+      width: this.width(), height: this.options.height, legend: { show: false }, padding: [8, 12, 0, 0],
       tzDate: (s) => (currentZone() ? uPlot.tzDate(new Date(s * 1000), currentZone()) : new Date(s * 1000)),
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 8, show: (chart, i) => i === 1 && dot(stroke) } },
       hooks: { drawClear: [(chart) => this.hatch(chart)], setCursor: [(chart) => this.options.onPoint?.(this.pointAt(chart.cursor.idx))] },
-      scales: { x: { range: () => [this.view.from / 1000, this.view.to / 1000] }, y: { range: (_, low, high) => reach(low, high) } },
-      axes: [{ ...axis, size: 28, space: 64, values: (_, splits) => ticks(splits, this.view.to - this.view.from) },
+      scales: { x: { range: () => [this.view.from / 1000, this.view.to / 1000] }, y: { range: (_, low, high) => reach(low, high, unit) } },
+      axes: [{ ...axis, size: 28, space: 64, values: (_, splits) => ticks(splits, this.view.from, this.view.to) },
         { ...axis, size: 66, space: 32, values: (_, splits) => splits.map((v) => quantity(v, unit)) }],
       series: [{}, { ...line, stroke, width: 1.8, fill: this.view.stepMs ? undefined : `${stroke}1f` },
         { stroke: "transparent", points: { show: false } }, { stroke: "transparent", points: { show: false } }],
@@ -134,20 +134,22 @@ function dot(fill) {
 // A row without neighbours makes no line: show rows as points then.
 const lonely = (values) => values.some((value, i) => value !== null && (values[i - 1] ?? null) === null && (values[i + 1] ?? null) === null);
 
-function reach(low, high) {
+function reach(low, high, unit) {
   if (low === null || high === null || low === undefined) return [0, 100];
-  const far = low > 0 && (high - low) < high * 0.3; // voltage, frequency: zero is far away, and says nothing
+  const far = unit !== "W" && low > 0 && high - low < high * 0.3; // voltage, frequency: zero is far away, and says nothing
   const bottom = far ? low : Math.min(0, low), top = far ? high : Math.max(0, high);
+  if (top === bottom && !top) return [0, 100];
   const room = (top - bottom || Math.abs(top) || 10) * 0.08;
   return [bottom < 0 || far ? bottom - room : 0, top > 0 || far ? top + room : 0];
 }
 
-function ticks(splits, span) {
+function ticks(splits, from, to) {
+  const span = to - from;
   const name = span <= 2 * DAY_MS ? minute : span <= 40 * DAY_MS ? weekday : shortMonth;
   let last = "";
   return splits.map((s) => {
     const text = name(s * 1000);
-    const shown = text === last ? "" : text;
+    const shown = text === last || s * 1000 > to - span * 0.02 ? "" : text; // the last one would be cut off
     last = text;
     return shown;
   });

@@ -18,7 +18,7 @@ export function settingsView(site) {
   const changed = element("section", { className: "changes", hidden: true, tabIndex: -1 }, element("h3", {}, "What would change"), changes);
   const check = button("Check the changes", () => attempt(true), { className: "primary" });
   const write = button("Write them", () => attempt(false), { disabled: true });
-  const undo = button("Put back what is written", () => fillIn(written), { className: "quiet" });
+  const undo = button("Put back what is written", () => putIn(written), { className: "quiet" });
   const facts = element("dl", { className: "facts" });
   const gateway = element("code");
   const copyHost = element("span");
@@ -35,11 +35,11 @@ export function settingsView(site) {
     loaded = true;
     const answer = await ask("settings");
     written = answer.toml;
-    fillIn(written);
+    putIn(written);
     if (answer.restart_needed) tell("The file differs from what the gateway runs with: restart the gateway to use it (`systemctl restart wattness`).");
   }
 
-  function fillIn(toml) {
+  function putIn(toml) {
     text.value = toml;
     text.rows = Math.max(14, Math.min(32, toml.split("\n").length + 1));
     settle(null);
@@ -75,7 +75,7 @@ export function settingsView(site) {
       say(`${verdict.error} Nothing was written.`);
       return;
     }
-    fill(changes, "What would change", COLUMNS, verdict.changes.map((change) => [change.path, value(change.old), value(change.new)]),
+    fill(changes, "What would change", COLUMNS, verdict.changes.map((change) => [change.path.replace(/^\$\./, ""), value(change.old), value(change.new)]),
       empty("No setting changes", toml === written ? "The text is what is written already." : "Only spacing or comments differ."));
     changed.hidden = false;
     if (dry) {
@@ -107,7 +107,8 @@ export function settingsView(site) {
     const rows = [["Version", status.version], ["Started", `${moment(status.started_unix_ms)}, ${age(status.now_unix_ms - status.started_unix_ms)}`],
       ["Boards' broker", `${broker.address}, ${broker.own ? "its own" : "external"}, ${broker.connected ? "connected" : broker.error || "not connected"}`],
       ["Clock", status.rate > 1 ? `simulated, ${status.rate} times as fast` : "civil time"],
-      ["Page and clock", Math.abs(Date.now() - status.now_unix_ms) < 5000 || status.rate > 1 ? "agree" : `differ by ${duration(Math.abs(Date.now() - status.now_unix_ms))}`]];
+      ["Its clock and this device's", Math.abs(Date.now() - status.now_unix_ms) < 5000 || status.rate > 1 ? "agree" : `differ by ${duration(Math.abs(Date.now() - status.now_unix_ms))}`],
+      ["Time zone of days and hours", `${status.timezone}${/^\s*\[site\]/m.test(written) || !written ? "" : ": set timezone under [site] for your own"}`]];
     keep(facts, rows, ([title]) => title, () => element("div", {}, element("dt"), element("dd")), (child, [title, said]) => {
       setText(child.firstChild, title);
       setText(child.lastChild, said);
