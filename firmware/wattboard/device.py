@@ -13,6 +13,7 @@ TRIES = 2
 TURNAROUND_US = 25000  # planned with until it is measured
 FULL = 2  # the level at which all points are read
 EXPONENT_CHANGES_MAX = 8  # then the finest exponent stays, and coarser values are multiplied, which is exact
+ILLEGAL_FUNCTION = 1
 FINAL_CODES = (1, 2, 3)  # exceptions that say the same when asked again
 HASH_SIZE = 16
 VALUE_LIMIT = 1 << 62  # the difference of two values has 63 bits
@@ -160,7 +161,7 @@ class Device:
             except ModbusError as error:
                 self.errors += 1
                 if error.code in FINAL_CODES:
-                    self._refused = read
+                    self._refused = read if error.code != ILLEGAL_FUNCTION else None
                     return None
             except WireError as error:
                 if error.reason == "timeout" and attempt == self.tries - 1:
