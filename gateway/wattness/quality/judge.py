@@ -58,7 +58,7 @@ def unapplied(site: Site | None, role: str = "pv", *, rated: bool = True, zoned:
     """Return the rules that cannot be applied to a device, each with the reason and the remedy."""
     found = {}
     if role == "pv" and site is None:
-        text = "Not applied: nobody said where the panels are. Give latitude and longitude."
+        text = "Not applied: nobody said where the panels are. Give latitude and longitude, as [site] or by options."
         found.update(dict.fromkeys(_SUN_RULES, text))
     elif role == "pv" and not zoned:
         text = "Not applied: the times have no zone. Give the time zone."

@@ -120,6 +120,7 @@ class RuleNow(msgspec.Struct, frozen=True):
     title: str
     text: str
     count: int
+    not_applied: str = ""  # why, and what would help, where it cannot be applied
 
 
 class DailyReward(msgspec.Struct, frozen=True):

@@ -100,7 +100,10 @@ class Past:
     async def rules(self, _: Nothing) -> list[RuleNow]:
         """Return every rule, with how often it has spoken."""
         counters = await self._from.store.read(lambda reader: reader.counters())
-        return [RuleNow(*rule, _count(counters, *rule.counter)) for rule in quality.rules()]
+        left_out = quality.unapplied(self._from.config.site)
+        return [
+            RuleNow(*rule, _count(counters, *rule.counter), left_out.get(rule.code, "")) for rule in quality.rules()
+        ]
 
     def _reach(self, since: dt.date | None, until: dt.date | None, days: int) -> tuple[dt.date, dt.date]:
         """Return from which day to which, up to today unless it is said."""
