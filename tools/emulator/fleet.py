@@ -19,6 +19,7 @@ POINTS = (
     frame.Point("frequency", "Hz", -2, None),
 )
 ROWS = 60
+SIZE_STEP_PPM = 4_409  # no two boards of a fleet have the same roof: the gateway would see one device twice
 _ES256 = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 
 
@@ -57,7 +58,7 @@ class FleetBoard:
 
     def frames(self, count: int, *, dated: bool = True) -> Iterator[bytes]:
         """Yield `count` frames: the streams record, then rows. Undated frames cause no interval work."""
-        site = PvSite(seed=self.seed)
+        site = PvSite(self.seed, 1_000_000 - self.seed * SIZE_STEP_PPM % 400_000)
         stream = frame.Stream("pv", "eastron_sdm120", bytes(16), 1, POINTS, None, 6000, False)
         streams = frame.Streams((stream,), {"model": "fleet"}, self.gateway, None)
         prev, reference = bytes(16), b""

@@ -94,10 +94,10 @@ class MeteringPoint:
 
 
 class PvSite:
-    """The PV system near Golden."""
+    """The PV system near Golden, or a neighbour of another size under the same clouds."""
 
-    def __init__(self, seed: int = 0) -> None:
-        self.pv = MeteringPoint(f"golden {seed}", _golden_curve(), PANELS, sign=-1)
+    def __init__(self, seed: int = 0, size_ppm: int = 1_000_000) -> None:
+        self.pv = MeteringPoint(f"golden {seed}", _golden_curve(size_ppm), PANELS, sign=-1)
 
     def values(self, unix_ms: int) -> dict[str, float]:
         """The points of its pv stream, in their units and with the stream's signs: generation is positive."""
@@ -139,8 +139,8 @@ def _swing(unix_ms: int, period_ms: int, turn: float, amplitude: int) -> int:
 
 
 @cache
-def _golden_curve() -> Curve:
-    return Curve((linear_day(golden_pv_mw()),), INSTALLED_MS)
+def _golden_curve(size_ppm: int) -> Curve:
+    return Curve((linear_day([power * size_ppm // 1_000_000 for power in golden_pv_mw()]),), INSTALLED_MS)
 
 
 @cache
