@@ -49,8 +49,13 @@ async def wait_for(metered: Metered, shown: dict[str, float]) -> list[Row]:
         rows = await metered.rows()
         if any(all(row.values.get(name) == pytest.approx(value) for name, value in shown.items()) for row in rows):
             return rows
-        seen = len(await metered.records())
-        await metered.wait(lambda records, seen=seen: len(records) > seen)
+        await more(metered, 1)
+
+
+async def more(metered: Metered, count: int) -> None:
+    """Return when so many more frames have arrived."""
+    wanted = len(await metered.records()) + count
+    await metered.wait(lambda records: len(records) >= wanted)
 
 
 def _check(rows: list[Row], shown: dict[str, float]) -> None:
@@ -65,8 +70,7 @@ async def test_a_dongle_at_work(target: Target, home: Home, tmp_path: Path) -> N
         async with dongle(air, elm):
             await wait_for(metered, CAR_SHOWS)
             elm.faults = {elm.count + 5 * at: fault for at, fault in enumerate(Fault)}
-            seen = len(await metered.records())
-            await metered.wait(lambda records: len(records) > seen + 2)
+            await more(metered, 3)
         rows = await metered.rows()
         assert {row.role for row in rows} == {"vehicle"}
         _check(rows, CAR_SHOWS)
@@ -79,8 +83,7 @@ async def test_a_battery_monitor_at_work(target: Target, home: Home, tmp_path: P
             await wait_for(metered, PACK_SHOWS)
             device.damage_next = 2
             await peripheral.drop_link()
-            seen = len(await metered.records())
-            await metered.wait(lambda records: len(records) > seen + 2)
+            await more(metered, 3)
         rows = await metered.rows()
         assert {row.role for row in rows} == {"battery"}
         _check(rows, PACK_SHOWS)

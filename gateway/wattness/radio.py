@@ -6,11 +6,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
 from wattwire import bms, obd, vehicle_form, victron
 from wattwire.errors import WireError
 
+from .aesblock import aes_block
 from .errors import ConfigError
 from .profiles import profiles_dir
 
@@ -174,7 +173,7 @@ def decode_victron(key: str, adverts: Any) -> dict[str, Any]:
     problems = []
     for index, text in enumerate(_texts(adverts, "$")):
         try:
-            points = victron.decode(_maker_data(_bytes(text)), secret, _aes_block)
+            points = victron.decode(_maker_data(_bytes(text)), secret, aes_block)
         except WireError as error:
             problems.append(f"$[{index}]: {error}.")
             continue
@@ -188,12 +187,6 @@ def _maker_data(data: bytes) -> bytes:
         return data[2:]
     found: bytes | None = victron.maker_data(data)
     return data if found is None else found
-
-
-def _aes_block(key: bytes, block: bytes) -> bytes:
-    # One block of a keystream: the counter is ours, because nobody else counts from the low byte on.
-    encryptor = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305
-    return encryptor.update(block) + encryptor.finalize()
 
 
 def _texts(texts: Any, path: str) -> list[str]:

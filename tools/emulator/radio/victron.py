@@ -63,6 +63,11 @@ class VictronDevice:
             AdvertisingType.UNDIRECTED_SCANNABLE, advertising_data=bytes(AdvertisingData(fields))
         )
 
+    async def hide(self) -> None:
+        """Be silent."""
+        if self._device is not None:
+            await self._device.stop_advertising()
+
     def advert(self, record: bytes) -> bytes:
         """Return the maker's data behind the company's number."""
         head = b"\x10\x02\x89\xa3" + bytes([self._kind]) + self._counter.to_bytes(2, "little") + self.key[:1]
