@@ -94,7 +94,7 @@ export function historyView(site) {
       ask(`streams/${chosen.id}/days`, { from: day, to: addDays(end, -1) }),
     ]);
     if (mark !== asked) return; // somebody has stepped on meanwhile
-    view = { rows: answer.rows, from, to, now: site.live.status.now_unix_ms, unit: answer.unit, stepMs: answer.step_ms, gapMs: Math.max(1.5 * answer.step_ms, JOIN_MS) };
+    view = { rows: answer.rows.filter(([, mean]) => mean !== null), from, to, now: site.live.status.now_unix_ms, unit: answer.unit, stepMs: answer.step_ms, gapMs: Math.max(1.5 * answer.step_ms, JOIN_MS) };
     draw(chosen);
     daysTable(days, chosen, energies, at.span, view.now);
     if (details.open) showTable();
@@ -119,9 +119,8 @@ export function historyView(site) {
   }
 
   function summary() {
-    const seen = view.rows.filter(([, mean]) => mean !== null);
-    if (!seen.length) return "No data in this time.";
-    const low = Math.min(...seen.map(([, mean, min]) => min ?? mean)), high = Math.max(...seen.map(([, mean, , max]) => max ?? mean));
+    if (!view.rows.length) return "No data in this time.";
+    const low = Math.min(...view.rows.map(([, mean, min]) => min ?? mean)), high = Math.max(...view.rows.map(([, mean, , max]) => max ?? mean));
     return `From ${quantity(low, view.unit)} to ${quantity(high, view.unit)}`;
   }
 
@@ -142,7 +141,7 @@ export function historyView(site) {
 
   const text = (index) => {
     const [at, mean, low, high] = view.rows[index];
-    return mean === null ? `${moment(at)}: no value` : pointText({ at, mean, low, high }, view);
+    return pointText({ at, mean, low, high }, view);
   };
 
   async function showTable() {
@@ -152,7 +151,7 @@ export function historyView(site) {
     const when = size === "1d" ? date : moment;
     fill(table, `${at.point}, a row each ${size === "1d" ? "day" : "hour"}`,
       [{ title: "From" }, { title: "Mean", number: true }, { title: "Lowest", number: true }, { title: "Highest", number: true }],
-      rows.map(([start, mean, low, high]) => [when(start), quantity(mean, unit), quantity(low, unit), quantity(high, unit)]),
+      rows.filter(([, mean]) => mean !== null).map(([start, mean, low, high]) => [when(start), quantity(mean, unit), quantity(low, unit), quantity(high, unit)]),
       empty("No data", "Nothing was received for this time. That is unknown, not zero."));
   }
 

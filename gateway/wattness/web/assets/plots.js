@@ -8,9 +8,11 @@ const DAY_MS = 24 * HOUR_MS;
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 // Rows [[unix ms, mean, min?, max?], …] as uPlot's columns in seconds, with a null wherever a neighbour is too far.
+// A row without a value is no row: its neighbours join or not, as they do where energy is counted.
 export function columns(rows, gapMs) {
   const [times, means, lows, highs] = [[], [], [], []];
   for (const [at, mean, low = null, high = null] of rows) {
+    if (mean === null) continue;
     const last = times.length ? times[times.length - 1] * 1000 : null;
     if (last !== null && at - last > gapMs) push(last / 1000 + 0.001, null, null, null);
     push(at / 1000, mean, low, high);
