@@ -43,8 +43,8 @@ check: $(READY) ## formatting, lint, types, import arrows, spelling
 
 firmware: $(READY) ## the board's program in .artefacts: an image for a ROM partition, and files for boards without one
 	@mkdir -p .artefacts
-	@$(BIN)/python -m program rom .artefacts/wattness.romfs
-	@$(BIN)/python -m program files .artefacts/board
+	@$(BIN)/python -m wattprogram rom .artefacts/wattness.romfs
+	@$(BIN)/python -m wattprogram files .artefacts/board
 
 lock: ## pin every dependency by hash (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock

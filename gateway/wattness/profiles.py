@@ -15,7 +15,7 @@ Walks = tuple[tuple[str, tuple[str, ...]], ...]  # for a role the profiles that 
 
 def profiles_dir() -> Path:
     """Return the folder of the profiles: the installed package's, else the source tree's."""
-    installed = Path(__file__).resolve().parent / "profiles"
+    installed = Path(__file__).resolve().parents[1] / "wattprogram" / "firmware" / "profiles"
     return installed if installed.is_dir() else Path(__file__).resolve().parents[2] / "firmware" / "profiles"
 
 

@@ -17,7 +17,7 @@ from demo.home import Home
 from emulator import memory
 from emulator.meters import Sdm120, Sdm630
 from emulator.site import HomeSite, PvSite
-from program import software
+from wattprogram import software
 from wattwire import cose, frame
 
 HEAP_BYTES = 160 * 1024

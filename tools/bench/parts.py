@@ -14,8 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from emulator.vm import find_micropython
-from program import Layout, software
-from program.layout import write_files
+from wattprogram import Layout, software
+from wattprogram.layout import write_files
 
 HARNESS = Path(__file__).with_suffix(".mjs")
 WASM = "MICROPYTHON_WASM"

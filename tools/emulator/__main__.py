@@ -15,7 +15,7 @@ from emulator.errors import EmulatorError
 from emulator.line import Fault, FaultKind
 from emulator.meters import KINDS
 from emulator.wiring import PLACES, wire
-from program import Layout, software
+from wattprogram import Layout, software
 
 
 def endpoint(text: str) -> tuple[str, int]:

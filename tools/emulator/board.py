@@ -16,7 +16,7 @@ from emulator.errors import EmulatorError
 from emulator.flash import make_image, make_rom, write_files
 from emulator.repl import ReplPort
 from emulator.vm import Vm
-from program import Software, software
+from wattprogram import Software, software
 
 RAW_BANNER, FRIENDLY_BANNER = b"raw REPL; CTRL-B to exit", b'Type "help()"'
 RAW_REPL_S = 5.0

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from emulator import memory
 from emulator.errors import EmulatorError
-from program.layout import bytecode
-from program.rom import rom_image
+from wattprogram.layout import bytecode
+from wattprogram.rom import rom_image
 
 SHIMS = Path(__file__).parent / "shims"
 CHIP_MOUNT = "/chip"  # as shims/chip_memory.py has it

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench import heap, parts
-from program import Layout
+from wattprogram import Layout
 
 CHIP_BYTES_MAX = 60_000  # live, two meters and the uplink: the mark
 

@@ -15,7 +15,7 @@ from emulator.console import FILE_BYTES_MAX
 from emulator.errors import EmulatorError
 from emulator.flash import read_files
 from emulator.vm import find_micropython
-from program import Software
+from wattprogram import Software
 
 PATIENCE_S = 30.0
 HEAD = "import machine, esp32, os, sys, time\ncause = machine.reset_cause()\nprint('cause', cause)\n"

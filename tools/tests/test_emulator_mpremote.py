@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from emulator.board import Board, Cause
-from program import Software
-from program.layout import bytecode
-from program.rom import rom_image
+from wattprogram import Software
+from wattprogram.layout import bytecode
+from wattprogram.rom import rom_image
 
 PATIENCE_S = 30.0
 MAIN = b"""

@@ -10,11 +10,11 @@ import pytest
 from emulator import memory, vm
 from emulator.board import Board
 from emulator.errors import EmulatorError
-from program import Layout, Software, software
-from program.constants import inlined
-from program.layout import bytecode, sources
-from program.mpy import CompileError, compile_source
-from program.rom import MAGIC, rom_image
+from wattprogram import Layout, Software, software
+from wattprogram.constants import inlined
+from wattprogram.layout import bytecode, sources
+from wattprogram.mpy import CompileError, compile_source
+from wattprogram.rom import MAGIC, rom_image
 
 TELL = b"""
 import gc, sys, wattboard.hal, wattwire.cbor
@@ -88,7 +88,7 @@ def test_what_is_not_micropython_is_refused_with_its_place(tmp_path):
 
 def test_the_command_line_writes_both_forms(tmp_path):
     for words in (("rom", tmp_path / "it.romfs"), ("files", tmp_path / "files")):
-        subprocess.run([sys.executable, "-m", "program", *words], check=True, capture_output=True)
+        subprocess.run([sys.executable, "-m", "wattprogram", *words], check=True, capture_output=True)
     assert (tmp_path / "it.romfs").read_bytes() == software().rom
     assert (tmp_path / "files" / "wattboard" / "hal.mpy").is_file()
     assert (tmp_path / "files" / "main.py").is_file()

@@ -1,16 +1,16 @@
-"""`python -m program rom FILE | files FOLDER`: the program as a board takes it."""
+"""`python -m wattprogram rom FILE | files FOLDER`: the program as a board takes it."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from program.layout import Layout, software, write_files
-from program.mpy import CompileError
+from wattprogram.layout import Layout, software, write_files
+from wattprogram.mpy import CompileError
 
 
 def main() -> int:
     """Entry point."""
-    parser = argparse.ArgumentParser(prog="program", description=__doc__)
+    parser = argparse.ArgumentParser(prog="wattprogram", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     rom = commands.add_parser("rom", help="write the image for a board with a ROM partition (`mpremote romfs query`)")
     rom.add_argument("path", type=Path, metavar="FILE.romfs")

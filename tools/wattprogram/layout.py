@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from program.constants import inlined
-from program.mpy import compile_source
-from program.rom import rom_image
+from wattprogram.constants import inlined
+from wattprogram.mpy import compile_source
+from wattprogram.rom import rom_image
 
-FIRMWARE = Path(__file__).parents[2] / "firmware"
+_INSTALLED = Path(__file__).parent / "firmware"  # as the wheel has it; else the source tree's
+FIRMWARE = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[2] / "firmware"
 OWN = "wattboard"
 ROM_MOUNT = "/rom"  # by MicroPython's start
 NOT_FOR_BOARDS, FRAMES = "schema.json", "frames"
