@@ -10,6 +10,7 @@ from pathlib import Path
 
 from . import forward, quality
 from .broker import Broker
+from .chronicle import Chronicle
 from .config import DATABASE_NAME, Config
 from .endpoints import remote
 from .enrolment import board_settings
@@ -33,6 +34,7 @@ from .web.sources import Sources
 
 TICK_S = 1.0
 HOLES_S = 5.0
+TIDY_S = 60.0
 LINK_READY_S = 5.0
 GATHER_S = 0.01
 
@@ -102,6 +104,9 @@ async def gateway(config: Config) -> AsyncIterator[str]:
         tasks(every(TICK_S, store.tick), "intervals")
         tasks(every(TICK_S, BoardsWatch(store, verifiers, post, broker).refresh), "boards")
         tasks(every(HOLES_S, HolesWatch(store, Resender(post, store.next_counter)).look), "holes")
+        chronicle = Chronicle(store, config)
+        tasks(chronicle.run(), "history")
+        tasks(every(TIDY_S, chronicle.tidy), "tidy")
         tasks(every(TICK_S, DropsWatch(store, link).save), "drops")
         if config.homeassistant.enabled:
             tasks(_bridge(config, endpoint, sources).run(), "homeassistant")

@@ -22,6 +22,10 @@ class StoreError(WattnessError):
     """The disk did not take it: nothing is acknowledged, try again later."""
 
 
+class DamagedError(StoreError):
+    """A database is corrupt: nothing is read from it or written to it until it is repaired."""
+
+
 class NetworkError(WattnessError):
     """A reward network did not take a report."""
 

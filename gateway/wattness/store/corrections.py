@@ -69,6 +69,20 @@ class Corrections:
         return found
 
 
+Columns = dict[str, list[int | None]]
+
+
+def read_entry(
+    entry: Any, stream: Any, start: int, corrections: Corrections, names: set[str] | None = None
+) -> tuple[list[int], Columns]:
+    """Return (times, columns in milli-units) of an entry whose stream a board signed as `stream`."""
+    columns: Columns
+    times, columns = evidence.entry_rows(entry, corrections.stream(stream), start, names)
+    for name in corrections.negated(stream) & columns.keys():
+        columns[name] = [None if value is None else -value for value in columns[name]]
+    return times, columns
+
+
 def _apply(stream: Any, fixes: Sequence[Fix]) -> tuple[Any, frozenset[str]]:
     points = list(stream.points)
     signs = [1] * len(points)

@@ -15,6 +15,7 @@ from wattwire.interval import JOIN_MS_MAX
 
 from .corrections import Corrections, read_fixes
 from .recall import FRAME_COLUMNS, KNOWN, SLOT_MS, Known, Part, Recall, Rows
+from .retention import Retention
 from .schema import ask
 from .sums import Sums, leading_point, minutes_of
 
@@ -66,6 +67,10 @@ class Historian:
             more |= self._sum_up()
             more |= self._count_verdicts()
         return more
+
+    def retire(self, now_ms: int, *, raw_ms: int, proof_ms: int) -> bool:
+        """Put a day that is old enough into chunks; tells whether there may be another one."""
+        return Retention(self._store, self._history, self.recall, raw_ms=raw_ms, proof_ms=proof_ms).step(now_ms)
 
     def known(self, where: str = "", *bindings: Any) -> list[Known]:
         """Return streams of the history."""

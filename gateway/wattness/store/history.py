@@ -11,16 +11,21 @@ import msgspec
 
 from wattness.errors import ConfigError
 
+from .chunks import unpack
+from .corrections import Corrections, read_entry, read_fixes
+from .removal import Removable
 from .schema import ask
 
 STEPS_MS = {"1m": 60_000, "5m": 300_000, "1h": 3_600_000, "1d": 86_400_000}
 AUTO_ROWS_MAX = 1500
 ROWS_MAX = 50_000
 DAYS_MAX = 3660
+CHUNKS_MAX = 100  # that one question may read
 AREA_PER_WH = 7_200_000_000  # power is summed at both ends of a pair, in mW ms
 
 VERDICTS = ("accepted", "flagged", "quarantined")
 Energies = list[int | None]
+Values = list[list[int | float | None]]
 IMPORT, EXPORT, POWER = "energy_import", "energy_export", "power"
 
 _ROWS = "SELECT at, n, sum, low, high, first, last FROM bucket WHERE series = ? AND step = ? AND at >= ? AND at < ?"
@@ -101,6 +106,43 @@ class History:
             )
             for at in range(len(bounds) - 1)
         ]
+
+    def with_old_values(self, newest: Values, stream_id: int, point: str, since_ms: int, limit: int) -> Values:
+        """Return the `newest` rows of a point, and before them those of which only chunks are left."""
+        name = self._name(stream_id)
+        rows = name and self._ask("SELECT id, compacted_ms FROM stream WHERE board_key = ? AND device = ?", *name)
+        if not rows or since_ms >= rows[0][1]:
+            return newest
+        stream, compacted_ms = rows[0]
+        found = [row for row in newest if row[0] is not None and row[0] >= compacted_ms]
+        query = (
+            "SELECT first_ms, described, data FROM chunk WHERE stream = ? AND last_ms >= ?"
+            " ORDER BY day DESC, part DESC LIMIT ?"
+        )
+        corrections = self.corrections()
+        for row in self._ask(query, stream, since_ms, CHUNKS_MAX):
+            if len(found) >= limit:
+                break
+            first_ms, stream, entry = unpack(*row)
+            times, columns = read_entry(entry, stream, first_ms, corrections, {point})
+            values = columns.get(point) or [None] * len(times)
+            old = [[at, decimal(value)] for at, value in zip(times, values, strict=True) if at >= since_ms]
+            found = old + found
+        return found[-limit:]
+
+    def corrections(self) -> Corrections:
+        """Return what was wrong in profiles and is put right on reading."""
+        return Corrections() if self._history is None else Corrections(read_fixes(self._history))
+
+    def removable(self) -> list[Removable]:
+        """Return which frames of this store are in chunks."""
+        name = self._store.pragma("application_id")
+        query = "SELECT id, board_id, log, last, frame FROM removable WHERE store = ? ORDER BY id"
+        return [Removable(*row) for row in self._ask(query, name)]
+
+    def counters(self) -> list[tuple[str, str, int]]:
+        """Return (name, reason, n) of what was counted."""
+        return self._ask("SELECT name, reason, n FROM counter ORDER BY name, reason")
 
     def _energies(self, stream: int | None, step: int, bounds: Sequence[int]) -> tuple[Energies, Energies]:
         """Return import and export in Wh: from counters, or from power where the stream has none."""

@@ -8,9 +8,10 @@ from typing import Any
 
 import apsw
 
-from wattness.errors import StoreError
+from wattness.errors import DamagedError, StoreError
 
-from .schema import BUSY_MS
+from .integrity import damage
+from .schema import BUSY_MS, connect_to_read
 
 VERSION = 1
 APPLICATION = 0x57415431
@@ -165,9 +166,23 @@ def connect_history(path: Path) -> apsw.Connection:
         connection.pragma("cache_size", -8192)
         with connection:
             prepare(connection, path)
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise DamagedError(damage(path, error)) from None
     except apsw.Error as error:
-        raise StoreError(f"{path} cannot be opened: {error}; `wattness db check` tells what is wrong.") from None
+        raise StoreError(f"{path} cannot be opened: {error}") from None
     return connection
+
+
+def history_to_read(store: Path) -> apsw.Connection | None:
+    """Open the history of a store for reading, None when there is none yet. Raises StoreError and apsw.Error."""
+    path = history_path(store)
+    if not path.exists():
+        return None
+    connection = connect_to_read(path)
+    if connection.pragma("user_version"):
+        return connection
+    connection.close()
+    return None
 
 
 def prepare(connection: apsw.Connection, path: Path | str = "The history") -> None:

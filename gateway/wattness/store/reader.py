@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,11 +14,13 @@ import msgspec
 from wattness.errors import StoreError
 
 from .board import INT_MAX, read
+from .corrections import Corrections
 from .history import DayView, History, HistoryView
-from .history_schema import history_path
+from .history_schema import history_to_read
 from .outbox import WAITING
 from .readings import Part, readings
-from .rows import newest_row, newest_values
+from .removal import Removable
+from .rows import Held, newest_row, newest_values
 from .schema import connect_to_read
 from .views import (
     BoardView,
@@ -93,12 +95,17 @@ class Reader:
     def values(self, stream_id: int, point: str, since_ms: int, limit: int = 5000) -> list[list[int | float | None]]:
         """Rows of one point since `since_ms` as [t, value], ascending; the newest `limit` of them."""
         rows = self._rows("SELECT board_id, device FROM stream WHERE id = ?", stream_id)
-        return newest_values(self._connection, rows[0][0], rows[0][1], point, since_ms, limit) if rows else []
+        if not rows:
+            return []
+        found = newest_values(self._held(), rows[0][0], rows[0][1], point, since_ms, limit)
+        with suppress(StoreError):
+            found = self._past(lambda past: past.with_old_values(found, stream_id, point, since_ms, limit))
+        return found
 
     def newest_row(self, stream_id: int) -> tuple[int, dict[str, int | float]] | None:
         """A stream's newest row as (unix ms, {point: value}); what has no value is not there."""
         rows = self._rows("SELECT board_id, device FROM stream WHERE id = ?", stream_id)
-        return newest_row(self._connection, rows[0][0], rows[0][1]) if rows else None
+        return newest_row(self._held(), rows[0][0], rows[0][1]) if rows else None
 
     def readings(self, stream_id: int, since_ms: int, until_ms: int) -> Iterator[Part]:
         """Every point's rows between two times as far as their frames are held, in bounded memory."""
@@ -120,6 +127,10 @@ class Reader:
         Raises ConfigError.
         """
         return self._past(lambda past: past.days(stream_id, from_day, to_day, timezone))
+
+    def removable(self) -> list[Removable]:
+        """Frames whose rows the history keeps."""
+        return self._past(lambda past: past.removable())
 
     def intervals(
         self, *, stream_id: int | None = None, before: int | None = None, limit: int = 100
@@ -196,7 +207,11 @@ class Reader:
     def counters(self) -> dict[str, dict[str, int]]:
         """All counters as {name: {reason: n}}, e.g. {"rejected": {"bad_signature": 3}}."""
         found: dict[str, dict[str, int]] = {}
-        for name, reason, n in self._rows("SELECT name, reason, n FROM counter ORDER BY name, reason"):
+        query = "SELECT name, reason, n FROM counter ORDER BY name, reason"
+        rows = self._rows(query)
+        with suppress(StoreError):  # a damaged history is told of elsewhere
+            rows += self._past(lambda past: past.counters())
+        for name, reason, n in rows:
             found.setdefault(name, {})[reason] = n
         return found
 
@@ -225,14 +240,20 @@ class Reader:
             yield from map(self._interval, rows)
             after = rows[-1][0]
 
+    def _held(self) -> Held:
+        corrections = Corrections()
+        with suppress(StoreError):  # what came newest is shown whatever the history's state
+            corrections = self._past(lambda past: past.corrections())
+        return Held(self._connection, corrections)
+
     def _past(self, query: Callable[[History], T]) -> T:
         """Ask the history, which may not be there yet."""
-        if self._history is None and self._path is not None and history_path(self._path).exists():
-            self._history = connect_to_read(history_path(self._path))
         try:
+            if self._history is None and self._path is not None:
+                self._history = history_to_read(self._path)
             return query(History(self._connection, self._history))
         except apsw.Error as error:
-            raise StoreError(f"The history cannot be read: {error}") from error
+            raise StoreError(f"The history cannot be read: {error}; see `wattness db check`.") from error
 
     def _log(self, board_id: int, log: int) -> LogView:
         query = "SELECT log, head, top, frames, received_ms FROM log WHERE board_id = ? AND log = ?"

@@ -13,7 +13,7 @@ from wattwire import evidence, frame
 from .board import read
 from .buckets import VALUE_MAX
 from .chunks import Chunk, unpack
-from .corrections import Corrections
+from .corrections import Corrections, read_entry
 from .schema import ask
 
 SLOT_MS = 900_000
@@ -51,9 +51,8 @@ class Part:
     def columns(self) -> dict[str, list[int | None]]:
         """Return the values by name, in milli-units; those that no device can have measured are null."""
         if self._columns is None:
-            _, columns = evidence.entry_rows(self.entry, self.read_as, self.start)
-            negated = self._corrections.negated(self.stream)
-            self._columns = {name: _sane(column, negative=name in negated) for name, column in columns.items()}
+            _, columns = read_entry(self.entry, self.stream, self.start, self._corrections)
+            self._columns = {name: _sane(column) for name, column in columns.items()}
         return self._columns
 
 
@@ -254,6 +253,5 @@ def _in_time(kept: Sequence[Kept]) -> list[Kept]:
     return [Kept(kept[at].part, [row]) for _, at, row in single]
 
 
-def _sane(column: list[int | None], *, negative: bool) -> list[int | None]:
-    found = [None if value is None or not -VALUE_MAX < value < VALUE_MAX else value for value in column]
-    return [None if value is None else -value for value in found] if negative else found
+def _sane(column: list[int | None]) -> list[int | None]:
+    return [None if value is None or not -VALUE_MAX < value < VALUE_MAX else value for value in column]

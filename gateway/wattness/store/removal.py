@@ -1,10 +1,14 @@
 """Frames out of the store, once their rows are kept elsewhere: in slices, within the writer's transactions."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import apsw
 
+from wattness.errors import StoreError
+
+from .history_schema import connect_history
 from .schema import ask
 from .tally import Tally
 
@@ -72,6 +76,17 @@ class Removal:
         if not ask(self._connection, query, (last, wanted.board_id, wanted.log, first - 1)):
             query = "INSERT INTO gone (board_id, log, first, last) VALUES (?, ?, ?, ?)"
             self._connection.execute(query, (wanted.board_id, wanted.log, first, last))
+
+
+def forget_removable(history: Path, wanted: Removable) -> None:
+    """Take from the history's list what was removed. Raises StoreError."""
+    connection = connect_history(history)
+    try:
+        connection.execute("DELETE FROM removable WHERE id = ?", (wanted.id,))
+    except apsw.Error as error:  # it is looked through once more
+        raise StoreError(f"{history} cannot be written: {error}") from None
+    finally:
+        connection.close()
 
 
 def is_gone(connection: apsw.Connection, board_id: int, log: int, seq: int) -> bool:

@@ -8,9 +8,10 @@ from typing import Any
 
 import apsw
 
-from wattness.errors import StoreError
+from wattness.errors import DamagedError, StoreError
 
 from . import totals
+from .integrity import damage
 
 VERSION = 4
 BUSY_MS = 5000
@@ -237,6 +238,9 @@ def connect(path: Path) -> apsw.Connection:
         connection.pragma("cache_size", -16_384)
         connection.pragma("wal_autocheckpoint", 2000)
         _migrate(connection, path)
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        connection.close()
+        raise DamagedError(damage(path, error)) from None
     except apsw.Error as error:
         connection.close()
         raise StoreError(f"{path} cannot be opened: {error}") from None

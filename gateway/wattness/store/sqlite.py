@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,10 +13,12 @@ import apsw
 
 from wattness.model import Ack, Board, Verified
 
+from .history_schema import history_path
 from .outbox import Outbox
 from .pipeline import Pipeline
 from .reader import Reader, open_reader
 from .registry import BoardRegistry
+from .removal import forget_removable
 from .schema import connect
 from .settings import Settings
 from .writer import Writer
@@ -69,6 +72,17 @@ class SqliteStore:
             self._pipeline.tally.save()
 
         await self._writer.run(add)
+
+    async def remove_old(self) -> int:
+        """Remove frames that the history keeps in chunks, little by little; returns how many."""
+        removed = 0
+        for wanted in await self.read(Reader.removable):
+            after: int | None = 0
+            while after is not None:
+                some, after = await self._writer.run(partial(self._pipeline.remove, wanted, after))
+                removed += some
+            await asyncio.to_thread(forget_removable, history_path(self._path), wanted)
+        return removed
 
     async def boards(self) -> list[Board]:
         """Boards whose frames are accepted: active and quarantined ones."""
