@@ -105,7 +105,7 @@ def of_blocks(place: Place, blocks: Sequence[Any], figures: Mapping[str, Any]) -
             ends = _ends([block.source[0].columns[at] for block in blocks])
             if ends is not None:
                 samples[point.name] = _two(*(evidence.to_milli(value, point.exponent) for value in ends))
-    return _of_figures(place, figures, blocks[-1].last, samples)._replace(levels=levels)
+    return _of_figures(place, figures, blocks[-1].last, samples, levels)
 
 
 def of_evidence(place: Place, times: Sequence[int], columns: Mapping[str, Column], figures: Mapping[str, Any]) -> Facts:
@@ -118,9 +118,8 @@ def of_evidence(place: Place, times: Sequence[int], columns: Mapping[str, Column
         if stat is not None:
             samples[name] = stat
     levels = {name: ends[1] for name in counters if (ends := _first_last(columns.get(name, ()))) is not None}
-    return _of_figures(place, figures, times[-1], samples)._replace(
+    return _of_figures(place, figures, times[-1], samples, levels)._replace(
         falls=[fall for counter in counters.values() for fall in counter.falls],
-        levels=levels,
         moves=moves_of(times, columns, (first, last), JOIN_MS_MAX),
     )
 
@@ -162,7 +161,9 @@ def _lone(values: Sequence[int]) -> int:
     return found
 
 
-def _of_figures(place: Place, figures: Mapping[str, Any], end_ms: int, samples: Mapping[str, Stat]) -> Facts:
+def _of_figures(
+    place: Place, figures: Mapping[str, Any], end_ms: int, samples: Mapping[str, Stat], levels: Mapping[str, int]
+) -> Facts:
     power = figures.get("power")
     is_counted = bool(figures["gap_energy"])  # without counters it is empty, and the energy is power over time
     return Facts(
@@ -179,7 +180,7 @@ def _of_figures(place: Place, figures: Mapping[str, Any], end_ms: int, samples: 
         energy=figures["energy"] if is_counted else {},
         gap_energy=figures["gap_energy"],
         falls=(),
-        levels={},
+        levels=levels,
         samples=samples,
         lone_mw=0 if power is None else _lone_of_mean(power),
     )
@@ -266,10 +267,14 @@ def _first_last(column: Column) -> tuple[int, int] | None:
 
 def _ends(columns: Sequence[Column]) -> tuple[int, int] | None:
     """Return the first and the last value of columns that follow one another, each in difference form."""
-    first = next((step for column in columns for step in column if step is not None), None)
+    first = columns[0][0]
+    if first is None:
+        first = next((step for column in columns for step in column if step is not None), None)
     if first is None:
         return None
     for column in reversed(columns):
+        if None not in column:
+            return first, sum(column)  # type: ignore[arg-type]
         steps = [step for step in column if step is not None]
         if steps:
             return first, sum(steps)
