@@ -16,8 +16,10 @@ from .endpoints import remote
 from .enrolment import board_settings
 from .errors import WattnessError
 from .homeassistant.bridge import Bridge, Facts
-from .housekeeping import BoardsWatch, DropsWatch, HolesWatch, every, logins
+from .housekeeping import BoardsWatch, CountsWatch, HolesWatch, every, logins
+from .ingest.lorawan import LorawanLink
 from .ingest.mqtt import MqttLink
+from .ingest.ways import Ways
 from .intake import Intake
 from .keys import open_signer
 from .lock import HomeLock
@@ -25,7 +27,7 @@ from .model import Board, Endpoint
 from .networks import REWARD_UNITS, open_network
 from .post import Post, Resender
 from .signing import key_hash
-from .store.sqlite import Settings, open_store
+from .store.sqlite import Settings, SqliteStore, open_store
 from .systemd import notify, prove_life
 from .verifiers import open_verifiers
 from .web.answers import BrokerNow
@@ -37,6 +39,8 @@ HOLES_S = 5.0
 TIDY_S = 60.0
 LINK_READY_S = 5.0
 GATHER_S = 0.01
+
+Tasks = Callable[..., None]  # starts work that runs for ever, under a name
 
 
 async def run(config: Config, say: Callable[[str], None]) -> None:
@@ -71,7 +75,8 @@ async def gateway(config: Config) -> AsyncIterator[str]:
         boards = await store.boards()
         endpoint, broker = await _open_broker(stack, config, boards)
         link = MqttLink(endpoint)
-        post = Post(link.publish, clock, boards)
+        ways = Ways(link.publish)
+        post = Post(ways.publish, clock, boards)
         verifiers = await stack.enter_async_context(open_verifiers(boards))
         intake = Intake(store, verifiers, post.acknowledge)
         networks = [
@@ -91,38 +96,39 @@ async def gateway(config: Config) -> AsyncIterator[str]:
         )
         address, events = await stack.enter_async_context(serve(sources))
         tasks = await stack.enter_async_context(_tasks())
-        tasks(intake.run(), "intake")
-        tasks(_feed(link, intake), "feed")
-        tasks(link.run(), "link")
-        if broker is not None:
-            tasks(broker.supervise(), "broker")
+        _listen(tasks, config, store, link, ways, intake)
         for network, adapter in networks:
             world = forward.World(clock, random.Random())  # noqa: S311 - jitter
             tasks(forward.forward(adapter, store, network, world), f"forward-{network.name}")
         tasks(events.run(), "events")
+        if config.homeassistant.enabled:
+            tasks(_bridge(config, endpoint, sources).run(), "homeassistant")
         tasks(prove_life(store.data_version), "watchdog")
         tasks(every(TICK_S, store.tick), "intervals")
         tasks(every(TICK_S, BoardsWatch(store, verifiers, post, broker).refresh), "boards")
         tasks(every(HOLES_S, HolesWatch(store, Resender(post, store.next_counter)).look), "holes")
-        chronicle = Chronicle(store, config)
-        tasks(chronicle.run(), "history")
-        tasks(every(TIDY_S, chronicle.tidy), "tidy")
-        tasks(every(TICK_S, DropsWatch(store, link).save), "drops")
-        if config.homeassistant.enabled:
-            tasks(_bridge(config, endpoint, sources).run(), "homeassistant")
+        _keep_history(tasks, store, config)
         if broker is not None:
+            tasks(broker.supervise(), "broker")
             await link.wait_connected(LINK_READY_S)
         yield f"ready page={address} boards={endpoint.host}:{endpoint.port} gateway={gateway_hash.hex()}"
 
 
 @asynccontextmanager
-async def _tasks() -> AsyncIterator[Callable[..., None]]:
+async def _tasks() -> AsyncIterator[Tasks]:
     """A task group whose tasks run for ever: leaving it cancels them, and one that fails ends it."""
     async with asyncio.TaskGroup() as group:
         running: list[asyncio.Task[None]] = []
         yield lambda work, name: running.append(group.create_task(work, name=name))
         for task in running:
             task.cancel()
+
+
+def _keep_history(tasks: Callable[..., None], store: SqliteStore, config: Config) -> None:
+    chronicle = Chronicle(store, config)
+    tasks(store.examine(), "examine")
+    tasks(chronicle.run(), "history")
+    tasks(every(TIDY_S, chronicle.tidy), "tidy")
 
 
 async def _open_broker(stack: AsyncExitStack, config: Config, boards: list[Board]) -> tuple[Endpoint, Broker | None]:
@@ -133,6 +139,21 @@ async def _open_broker(stack: AsyncExitStack, config: Config, boards: list[Board
     broker = Broker(config.path("broker"), config.mqtt.listen, logins(boards), prefix)
     await stack.enter_async_context(broker)
     return broker.endpoint, broker
+
+
+def _listen(  # noqa: PLR0913, PLR0917 - what listening needs
+    tasks: Tasks, config: Config, store: SqliteStore, link: MqttLink, ways: Ways, intake: Intake
+) -> None:
+    """Take frames from everywhere that boards may speak."""
+    tasks(intake.run(), "intake")
+    tasks(_feed(link, intake), "feed")
+    tasks(link.run(), "link")
+    tasks(every(TICK_S, CountsWatch(store, "dropped", link.counts).save), "drops")
+    if config.lorawan.url:
+        chirpstack = remote(config, config.lorawan, "$.lorawan")
+        lorawan = ways.slow = LorawanLink(chirpstack, config.lorawan, intake.offer)
+        tasks(lorawan.run(), "lorawan")
+        tasks(every(TICK_S, CountsWatch(store, "lorawan", lorawan.counts).save), "lorawan-counts")
 
 
 def _bridge(config: Config, boards: Endpoint, known: Sources) -> Bridge:

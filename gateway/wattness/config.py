@@ -41,6 +41,7 @@ class Lorawan(RemoteBroker, frozen=True, forbid_unknown_fields=True):
 
     application: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9-]*$", max_length=64)] = ""  # its id; empty: all
     port: Annotated[int, msgspec.Meta(ge=1, le=223)] = 87  # the boards' FPort
+    ack_every_s: Annotated[int, msgspec.Meta(ge=0, le=7 * 86_400)] = 6 * 3600  # at most one downlink to a board in that
 
 
 class HomeAssistant(RemoteBroker, frozen=True, forbid_unknown_fields=True):

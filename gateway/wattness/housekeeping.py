@@ -2,11 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from .broker import Broker
 from .errors import StoreError
-from .ingest.mqtt import MqttLink
 from .model import Board, Login
 from .post import Post, Resender
 from .store.sqlite import SqliteStore
@@ -60,23 +59,23 @@ class HolesWatch:
         await self._resender.look(await self._store.read(lambda reader: reader.holes()))
 
 
-class DropsWatch:
-    """Keeps the link's counts of what it dropped."""
+class CountsWatch:
+    """Keeps what a source counts."""
 
-    def __init__(self, store: SqliteStore, link: MqttLink) -> None:
-        """The link counts from zero in each life; the store adds up."""
-        self._store, self._link = store, link
+    def __init__(self, store: SqliteStore, name: str, counts: Mapping[str, int]) -> None:
+        """The source counts from zero in each life; the store adds up, under `name`."""
+        self._store, self._name, self._counts = store, name, counts
         self._saved: dict[str, int] = {}
 
     async def save(self) -> None:
         """Add what is new."""
-        counts = dict(self._link.counts)
-        new = {("dropped", reason): n - self._saved.get(reason, 0) for reason, n in counts.items()}
+        counts = dict(self._counts)
+        new = {(self._name, reason): n - self._saved.get(reason, 0) for reason, n in counts.items()}
         if any(new.values()):
             await self._store.count({key: n for key, n in new.items() if n})
         self._saved = counts
 
 
 def logins(boards: Sequence[Board]) -> list[Login]:
-    """Return the boards' logins at our own broker."""
-    return [Login(board.kid.hex(), board.password) for board in boards]
+    """Return the boards' logins at our own broker; our own logs need none."""
+    return [Login(board.kid.hex(), board.password) for board in boards if board.provenance == "board"]

@@ -38,6 +38,12 @@ CONFIG_TEXT = """\
 # url = "mqtt://user@broker.example"  # the home's own broker, instead of ours; password_file and ca_file as above
 # prefix = "homeassistant"
 
+[lorawan]
+# url = "mqtt://user@chirpstack.example"  # ChirpStack's broker, for boards behind LoRaWAN; password_file, ca_file
+# application = ""                    # its id; empty: all of them
+# port = 87                           # the boards' FPort
+# ack_every_s = 21600                 # at most one downlink to a board in that time
+
 # [[network]]                         # one for each reward network
 # name = "wattnet"
 # kind = "wattnet"
