@@ -148,7 +148,7 @@ def write_frames(author, name, rows):
             yield start + HOUR, author.health(
                 start + HOUR - 1000, reset="<b>power on</b>", rssi_dbm=signal, bus_percent=bus,
                 bus_headroom_per_min=1400, heap_free_bytes=81_744, flash_bytes=2_097_152, flash_free_bytes=1_507_328,
-                polls=14_380, silent_polls=3, clock_offset_ms=12, battery_percent=None if name == "roof" else 87,
+                polls=14_380, silent_polls=3, clock_steps=1, battery_percent=None if name == "roof" else 87,
             )  # fmt: skip
 
 

@@ -166,6 +166,8 @@ def test_everything_is_done_by_keyboard(browser, house):
         visit.page.reload()
         visit.page.wait_for_selector("#link.good")
         press = visit.page.keyboard.press
+        routes = [f"#{view}" for view in VIEWS]  # an element of that name would be jumped to
+        assert [one for one in routes if visit.page.query_selector(one)] == []
         press("Tab")
         assert visit.focused() == "Skip to the content"
         press("Enter")

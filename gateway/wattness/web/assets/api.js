@@ -17,7 +17,9 @@ export class Problem extends Error {
 
 let onLoggedOut = () => {};
 
-export const whenLoggedOut = (call) => { onLoggedOut = call; };
+export const whenLoggedOut = (call) => {
+  onLoggedOut = call;
+};
 
 export const ask = (path, query = {}) => request("GET", path + search(query));
 export const send = (method, path, body) => request(method, path, body);
@@ -32,9 +34,16 @@ async function request(method, path, body) {
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let response;
   try {
-    response = await fetch(ROOT + path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+    response = await fetch(ROOT + path, {
+      method,
+      headers,
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
   } catch {
-    throw new Problem(0, "The gateway does not answer: check that it runs and that this device is in its network, then try again.");
+    throw new Problem(
+      0,
+      "The gateway does not answer: check that it runs and that this device is in its network, then try again.",
+    );
   }
   if (response.ok) return response.status === 204 ? null : response.json();
   const problem = await problemOf(response);
@@ -50,7 +59,8 @@ async function problemOf(response) {
   } catch {
     said = "";
   }
-  const fallback = REMEDIES[response.status]
-    ?? `The gateway answered with error ${response.status}: try again, and look into its log if it stays.`;
+  const fallback =
+    REMEDIES[response.status] ??
+    `The gateway answered with error ${response.status}: try again, and look into its log if it stays.`;
   return new Problem(response.status, said || fallback, retryS);
 }

@@ -13,7 +13,14 @@ import { nowView } from "./now.js";
 import { qualityView } from "./quality.js";
 import { settingsView } from "./settings.js";
 
-const VIEWS = { now: nowView, history: historyView, boards: boardsView, quality: qualityView, networks: networksView, settings: settingsView };
+const VIEWS = {
+  now: nowView,
+  history: historyView,
+  boards: boardsView,
+  quality: qualityView,
+  networks: networksView,
+  settings: settingsView,
+};
 const NAME = "Wattness";
 const SAID_MS = 6000;
 const byId = (id) => document.getElementById(id);
@@ -60,8 +67,12 @@ const live = new Live({
     setText(byId("link"), words[state]);
     byId("link").className = `dot ${state === "live" ? "good" : "warn"}`;
     byId("stale").hidden = state !== "lost";
-    setText(byId("stale"), heard ? `The gateway has not answered since ${clockHere(heard)}. What you see is from then; trying again by itself.`
-      : "The gateway does not answer yet. Check that it runs; trying again by itself.");
+    setText(
+      byId("stale"),
+      heard
+        ? `The gateway has not answered since ${clockHere(heard)}. What you see is from then; trying again by itself.`
+        : "The gateway does not answer yet. Check that it runs; trying again by itself.",
+    );
     document.body.classList.toggle("stale", state === "lost");
     for (const view of made.values()) view.stale?.(state === "lost");
     if (state === "live" && site.live) for (const view of made.values()) view.resume?.();
@@ -71,7 +82,7 @@ const live = new Live({
 const clockHere = (ms) => new Date(ms).toLocaleTimeString("en-GB");
 
 function head(status) {
-  setText(byId("now"), `${fullDay(status.now_unix_ms)}, ${clock(status.now_unix_ms)}`);
+  setText(byId("civil"), `${fullDay(status.now_unix_ms)}, ${clock(status.now_unix_ms)}`);
   setText(byId("rate"), status.rate > 1 ? `simulated clock, × ${status.rate}` : "");
   setText(byId("version"), status.version);
 }
@@ -136,7 +147,8 @@ function leave() {
 }
 
 async function start() {
-  for (const host of document.querySelectorAll("[data-icon]")) host.prepend(icon(host.dataset.icon, Number(host.dataset.size ?? 20)));
+  for (const host of document.querySelectorAll("[data-icon]"))
+    host.prepend(icon(host.dataset.icon, Number(host.dataset.size ?? 20)));
   whenLoggedOut(leave);
   setUpForm(enter);
   window.addEventListener("hashchange", () => {
@@ -148,8 +160,14 @@ async function start() {
     event.preventDefault(); // the hash is a route
     byId("title").focus();
   });
-  byId("logout").addEventListener("click", () => logOut().catch(() => {}).finally(leave));
-  byId("problem-close").addEventListener("click", () => { byId("problem").hidden = true; });
+  byId("logout").addEventListener("click", () =>
+    logOut()
+      .catch(() => {})
+      .finally(leave),
+  );
+  byId("problem-close").addEventListener("click", () => {
+    byId("problem").hidden = true;
+  });
   await open(tokenInAddress());
 }
 

@@ -4,19 +4,27 @@ import { send } from "./api.js";
 import { confirm, copyButton } from "./dialogs.js";
 import { button, element, empty, keep, setClass, setText } from "./dom.js";
 import { enrol } from "./enrol.js";
-import { age, bytes, count, date, duration, minus, NONE, quantity, roleName, words } from "./format.js";
+import { age, bytes, count, date, minus, NONE, quantity, roleName, words } from "./format.js";
 import { icon } from "./icons.js";
 
 const THIN = "\u202f";
 const SILENT_MS = 15 * 60_000;
 const PROVENANCES = {
   board: ["Signed by the board", "Its own key signs every record where it is measured."],
-  gateway: ["Read by the gateway", "The gateway itself read this device and signed it: weaker proof than a board's, and never sold as one."],
+  gateway: [
+    "Read by the gateway",
+    "The gateway itself read this device and signed it: weaker proof than a board's, and never sold as one.",
+  ],
 };
 
 // Facts of a health record that have a place of their own: [title, names, how to say it].
 const FACTS = [
-  ["Signal", ["rssi_dbm"], (dbm) => `${minus(String(dbm))}${THIN}dBm, ${dbm > -60 ? "strong" : dbm > -70 ? "good" : dbm > -80 ? "weak" : "very weak"}`],
+  [
+    "Signal",
+    ["rssi_dbm"],
+    (dbm) =>
+      `${minus(String(dbm))}${THIN}dBm, ${dbm > -60 ? "strong" : dbm > -70 ? "good" : dbm > -80 ? "weak" : "very weak"}`,
+  ],
   ["Bus use", ["bus_use_permille", "bus_permille"], (n) => `${(n / 10).toFixed(1)}${THIN}%`],
   ["Bus use", ["bus_use_percent", "bus_percent", "bus_use"], (n) => `${n}${THIN}%`],
   ["Bus headroom", ["bus_headroom_per_min"], (n) => `${count(n)} reads a minute`],
@@ -26,28 +34,70 @@ const FACTS = [
   ["Free memory", ["heap_free_bytes"], bytes],
   ["Free flash", ["flash_free_bytes"], bytes],
   ["Silent polls", ["silent_polls"], count],
+  ["Clock jumps", ["clock_steps"], count],
 ];
 
 export function boardsView(site) {
   const add = button("", () => enrol(site), { className: "primary" });
   add.append(icon("add", 18), "Enrol a board");
   const host = element("div", { className: "cards" });
-  const nothing = empty("No board is enrolled", "A board shows its public key when it starts for the first time. Enrol it with that key, and put the parts you get on it.");
-  const node = element("div", {}, element("div", { className: "lead" }, element("p", { className: "soft" },
-    "Every frame is numbered, chained and signed. The head of a log is how far the gateway has it without a hole."), add), nothing, host);
+  const nothing = empty(
+    "No board is enrolled",
+    "A board shows its public key when it starts for the first time. Enrol it with that key, and put the parts you get on it.",
+  );
+  const node = element(
+    "div",
+    {},
+    element(
+      "div",
+      { className: "lead" },
+      element(
+        "p",
+        { className: "soft" },
+        "Every frame is numbered, chained and signed. The head of a log is how far the gateway has it without a hole.",
+      ),
+      add,
+    ),
+    nothing,
+    host,
+  );
   const cards = new Map();
   let shown = false;
 
   function update() {
     const { boards, streams, status } = site.live;
     nothing.hidden = boards.length > 0;
-    keep(host, boards, (board) => board.kid, (board) => {
-      cards.set(board.kid, new Card(board, site));
-      return cards.get(board.kid).node;
-    }, (_, board) => cards.get(board.kid).show(board, streams.filter((stream) => stream.board_id === board.id), status.now_unix_ms));
+    keep(
+      host,
+      boards,
+      (board) => board.kid,
+      (board) => {
+        cards.set(board.kid, new Card(board, site));
+        return cards.get(board.kid).node;
+      },
+      (_, board) =>
+        cards.get(board.kid).show(
+          board,
+          streams.filter((stream) => stream.board_id === board.id),
+          status.now_unix_ms,
+        ),
+    );
   }
 
-  return { node, title: "Boards", show() { shown = true; if (site.live) update(); }, hide() { shown = false; }, update() { if (shown) update(); } };
+  return {
+    node,
+    title: "Boards",
+    show() {
+      shown = true;
+      if (site.live) update();
+    },
+    hide() {
+      shown = false;
+    },
+    update() {
+      if (shown) update();
+    },
+  };
 }
 
 class Card {
@@ -63,9 +113,23 @@ class Card {
     this.enrolled = element("p", { className: "soft small" });
     const remove = button("Remove", () => this.remove(site), { className: "quiet" });
     remove.append(element("span", { className: "hidden" }, ` ${board.name || board.kid}`));
-    this.node = element("article", { className: "card board" }, element("div", { className: "head" }, this.name, this.state), this.provenance,
-      this.streams, this.reason, this.figures, this.more, element("div", { className: "foot" }, element("span", { className: "kid" },
-        element("code", {}, board.kid), copyButton(board.kid, "the key id")), this.enrolled, remove));
+    this.node = element(
+      "article",
+      { className: "card board" },
+      element("div", { className: "head" }, this.name, this.state),
+      this.provenance,
+      this.streams,
+      this.reason,
+      this.figures,
+      this.more,
+      element(
+        "div",
+        { className: "foot" },
+        element("span", { className: "kid" }, element("code", {}, board.kid), copyButton(board.kid, "the key id")),
+        this.enrolled,
+        remove,
+      ),
+    );
   }
 
   show(board, streams, now) {
@@ -78,13 +142,24 @@ class Card {
     setText(this.provenance, title);
     setClass(this.provenance, `badge provenance-${board.provenance ?? "board"}`);
     if (this.provenance.title !== meaning) this.provenance.title = meaning;
-    setText(this.streams, streams.length ? streams.map((stream) => `${roleName(stream.role)} (${words(stream.profile)})`).join(", ") : "No stream yet");
+    setText(
+      this.streams,
+      streams.length
+        ? streams.map((stream) => `${roleName(stream.role)} (${words(stream.profile)})`).join(", ")
+        : "No stream yet",
+    );
     this.reason.hidden = board.state !== "quarantined";
-    setText(this.reason, `Quarantined: ${words(board.reason)}. Nothing of it is claimed; look into the cause, then release it with: wattness board release ${board.name}`);
+    setText(
+      this.reason,
+      `Quarantined: ${words(board.reason)}. Nothing of it is claimed; look into the cause, then release it with: wattness board release ${board.name}`,
+    );
     facts(this.figures, logFacts(board, now).concat(healthFacts(board.health ?? {})));
     const rest = Object.entries(board.health ?? {});
     this.more.hidden = !rest.length;
-    facts(this.all, rest.map(([name, value]) => [words(name), value === null ? "unknown" : minus(String(value))]));
+    facts(
+      this.all,
+      rest.map(([name, value]) => [words(name), value === null ? "unknown" : minus(String(value))]),
+    );
     setText(this.enrolled, `enrolled ${date(board.enrolled_unix_ms)}`);
   }
 
@@ -92,8 +167,10 @@ class Card {
     const { name, kid } = this.board;
     confirm({
       title: `Remove ${name || kid}?`,
-      text: ["Its frames are refused from now on, and it can no longer reach the broker. What it has sent stays, with its reports and rewards.",
-        "To have it back, enrol it again with its key."],
+      text: [
+        "Its frames are refused from now on, and it can no longer reach the broker. What it has sent stays, with its reports and rewards.",
+        "To have it back, enrol it again with its key.",
+      ],
       yes: "Remove the board",
       act: async () => {
         await send("DELETE", `boards/${kid}`);
@@ -106,7 +183,8 @@ class Card {
 
 function stateOf(board, now) {
   if (board.state === "quarantined") return ["quarantined", "bad"];
-  if (board.provenance === "gateway") return now - (board.last_unix_ms ?? 0) < SILENT_MS ? ["reading", "good"] : ["silent", "warn"];
+  if (board.provenance === "gateway")
+    return now - (board.last_unix_ms ?? 0) < SILENT_MS ? ["reading", "good"] : ["silent", "warn"];
   if (board.online === "online") return ["online", "good"];
   return [board.online === "offline" ? "offline" : "not seen", "warn"];
 }
@@ -121,18 +199,22 @@ function logFacts({ log, last_unix_ms: last }, now) {
 }
 
 function healthFacts(health) {
-  const found = FACTS.flatMap(([title, names, say]) => {
+  return FACTS.flatMap(([title, names, say]) => {
     const name = names.find((one) => health[one] !== null && health[one] !== undefined);
     return name ? [[title, say(health[name]), ""]] : [];
   });
-  if (typeof health.clock_offset_ms === "number") found.push(["Clock", Math.abs(health.clock_offset_ms) < 1000 ? "right" : `set by ${duration(Math.abs(health.clock_offset_ms))}`, ""]);
-  return found;
 }
 
 function facts(host, rows) {
-  keep(host, rows, ([title]) => title, () => element("div", {}, element("dt"), element("dd")), (child, [title, value, tone]) => {
-    setText(child.firstChild, title);
-    setText(child.lastChild, value);
-    setClass(child.lastChild, tone ?? "");
-  });
+  keep(
+    host,
+    rows,
+    ([title]) => title,
+    () => element("div", {}, element("dt"), element("dd")),
+    (child, [title, value, tone]) => {
+      setText(child.firstChild, title);
+      setText(child.lastChild, value);
+      setClass(child.lastChild, tone ?? "");
+    },
+  );
 }

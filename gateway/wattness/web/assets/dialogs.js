@@ -9,7 +9,12 @@ let number = 0;
 export function dialog(title, content, { onClose } = {}) {
   const heading = element("h2", { id: `dialog-${++number}` }, title);
   const close = button("Close", () => node.close(), { className: "quiet" });
-  const node = element("dialog", { className: "dialog" }, element("div", { className: "head" }, heading, close), ...[content].flat());
+  const node = element(
+    "dialog",
+    { className: "dialog" },
+    element("div", { className: "head" }, heading, close),
+    ...[content].flat(),
+  );
   node.setAttribute("aria-labelledby", heading.id);
   node.addEventListener("close", () => {
     node.remove();
@@ -23,30 +28,44 @@ export function dialog(title, content, { onClose } = {}) {
 // Ask before something is done; `act` is awaited, and its problem is shown in the dialog.
 export function confirm({ title, text, yes, act }) {
   const problem = element("p", { className: "problem", role: "alert", hidden: true });
-  const go = button(yes, async () => {
-    go.disabled = true;
-    try {
-      await act();
-      close();
-    } catch (error) {
-      go.disabled = false;
-      problem.hidden = false;
-      problem.textContent = error.message;
-    }
-  }, { className: "danger" });
+  const go = button(
+    yes,
+    async () => {
+      go.disabled = true;
+      try {
+        await act();
+        close();
+      } catch (error) {
+        go.disabled = false;
+        problem.hidden = false;
+        problem.textContent = error.message;
+      }
+    },
+    { className: "danger" },
+  );
   const keep = button("Keep it", () => close());
-  const { close, node } = dialog(title, [...[text].flat().map((one) => element("p", {}, one)), problem, element("div", { className: "actions" }, keep, go)]);
+  const { close, node } = dialog(title, [
+    ...[text].flat().map((one) => element("p", {}, one)),
+    problem,
+    element("div", { className: "actions" }, keep, go),
+  ]);
   keep.focus();
   return node;
 }
 
 export function copyButton(text, what, label = "Copy") {
   const word = element("span", { ariaLive: "polite" }, label);
-  const node = button("", async () => {
-    const done = await copy(text, node);
-    word.textContent = done ? "Copied" : "Select it";
-    setTimeout(() => { word.textContent = label; }, 2000);
-  }, { className: "quiet copy" });
+  const node = button(
+    "",
+    async () => {
+      const done = await copy(text, node);
+      word.textContent = done ? "Copied" : "Select it";
+      setTimeout(() => {
+        word.textContent = label;
+      }, 2000);
+    },
+    { className: "quiet copy" },
+  );
   node.append(icon("copy", 16), word, element("span", { className: "hidden" }, ` ${what}`));
   return node;
 }
@@ -67,7 +86,10 @@ async function copy(text, beside) {
 }
 
 export function download(name, text) {
-  const link = element("a", { href: URL.createObjectURL(new Blob([text], { type: "application/json" })), download: name });
+  const link = element("a", {
+    href: URL.createObjectURL(new Blob([text], { type: "application/json" })),
+    download: name,
+  });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }

@@ -58,5 +58,11 @@ export function keep(host, items, keyOf, make, renew) {
 }
 
 export function empty(title, text, ...more) {
-  return element("div", { className: "empty" }, element("p", { className: "empty-title" }, title), element("p", {}, text), ...more);
+  return element(
+    "div",
+    { className: "empty" },
+    element("p", { className: "empty-title" }, title),
+    element("p", {}, text),
+    ...more,
+  );
 }

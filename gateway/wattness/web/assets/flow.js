@@ -8,7 +8,7 @@ const HUB = [50, 53];
 const REACH = 13.5; // from a node's centre to where its line begins
 const CLEAR = 4; // from the hub
 
-// Where a node stands (of 100 × 112), and whether a positive value flows towards the middle.
+// Where a node stands (of 100 × TALL), and whether a positive value flows towards the middle.
 const PLACES = {
   pv: { at: [50, 20], inward: true },
   grid: { at: [14, 53], inward: true },
@@ -18,13 +18,14 @@ const PLACES = {
 };
 export const FLOWING = Object.keys(PLACES);
 
+const [TALL, SHORT] = [112, 78]; // with and without a lower row
 const IDLE_W = 1;
 
 const valueOf = (flow, role) => flow?.[`${role}_w`] ?? null;
 
 export class Flow {
   constructor() {
-    this.lines = svg("svg", { viewBox: "0 0 100 112", "aria-hidden": "true", class: "flow-lines" });
+    this.lines = svg("svg", { "aria-hidden": "true", class: "flow-lines" });
     this.nodes = element("ul", { className: "flow-nodes" });
     this.node = element("div", { className: "flow" }, this.lines, this.nodes);
     this.parts = new Map(FLOWING.map((role) => [role, new Part(role)]));
@@ -38,6 +39,9 @@ export class Flow {
   // flow: the API's answer or null while nothing is known; present: the roles that the home has.
   show(flow, present) {
     const isShown = (role) => present.has(role) || valueOf(flow, role) !== null;
+    const height = isShown("battery") || isShown("vehicle") ? TALL : SHORT;
+    setAttribute(this.lines, "viewBox", `0 0 100 ${height}`);
+    this.node.style.setProperty("--tall", height);
     const both = isShown("battery") && isShown("vehicle");
     for (const [role, part] of this.parts) {
       const value = valueOf(flow, role);
@@ -57,8 +61,12 @@ class Part {
     this.name = element("span", { className: "flow-name" }, ROLES[role][0]);
     this.value = element("strong", {});
     this.words = element("span", { className: "flow-words" });
-    this.node = element("li", { className: `flow-node role-${role}` }, element("span", { className: "flow-label" }, this.name, " ", this.words),
-      element("span", { className: "flow-disc" }, icon(role, 24), this.value));
+    this.node = element(
+      "li",
+      { className: `flow-node role-${role}` },
+      element("span", { className: "flow-label" }, this.name, " ", this.words),
+      element("span", { className: "flow-disc" }, icon(role, 24), this.value),
+    );
   }
 
   show(shown, value, at, derived) {
@@ -68,7 +76,7 @@ class Part {
     setClass(this.node, `flow-node role-${this.role} is-${state}`);
     setClass(this.line, `role-${this.role} is-${state}`);
     setText(this.value, value === null ? "unknown" : quantity(Math.abs(value), "W"));
-    setText(this.words, (value === null ? "no fresh value" : doing(this.role, value)));
+    setText(this.words, value === null ? "no fresh value" : doing(this.role, value));
     this.node.title = derived ? "No meter sees the home: its use follows from the others." : "";
     this.place(at, value);
   }

@@ -29,7 +29,8 @@ const known = (value) => value !== null && value !== undefined;
 export const roleName = (role) => ROLES[role]?.[0] ?? role;
 // What the gateway read itself is weaker proof, and says so wherever it is named.
 export const isOwn = (stream) => stream.provenance === "gateway";
-export const streamName = (stream) => `${roleName(stream.role)} · ${stream.board}${isOwn(stream) ? " (read by the gateway)" : ""}`;
+export const streamName = (stream) =>
+  `${roleName(stream.role)} · ${stream.board}${isOwn(stream) ? " (read by the gateway)" : ""}`;
 
 export function count(value) {
   return known(value) ? value.toLocaleString("en").replaceAll(",", THIN) : NONE;
@@ -41,7 +42,8 @@ export function quantity(value, unit) {
   const size = Math.abs(value);
   const [factor, prefix] = !scaled || size < 1000 ? [1, ""] : size < 1e6 ? [1e3, "k"] : [1e6, "M"];
   const shown = value / factor;
-  const digits = factor > 1 ? (Math.abs(shown) < 100 ? 2 : 1) : Math.abs(shown) < 100 && !Number.isInteger(shown) ? 1 : 0;
+  const digits =
+    factor > 1 ? (Math.abs(shown) < 100 ? 2 : 1) : Math.abs(shown) < 100 && !Number.isInteger(shown) ? 1 : 0;
   const symbol = { 1: "", Cel: "°C" }[unit] ?? unit;
   return `${minus(shown.toFixed(digits))}${symbol || prefix ? THIN : ""}${prefix}${symbol}`;
 }
@@ -117,7 +119,10 @@ export function bytes(value) {
 export function energy(role, figures) {
   const { energy_import: taken, energy_export: given } = figures.energy ?? {};
   const [takes, gives] = ENERGIES[role] ?? ["Import", "Export"];
-  const parts = [[takes, taken], [gives, given]].filter(([, mwh]) => known(mwh));
+  const parts = [
+    [takes, taken],
+    [gives, given],
+  ].filter(([, mwh]) => known(mwh));
   const telling = parts.filter(([, mwh]) => mwh !== 0);
   if (!parts.length) return NONE;
   if (!telling.length) return quantity(0, "Wh");

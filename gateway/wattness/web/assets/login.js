@@ -22,7 +22,9 @@ export const logOut = () => send("POST", "logout");
 
 // onDone is called once the gateway has let us in.
 export function setUpForm(onDone) {
-  const form = byId("login-form"), box = byId("token"), go = byId("login-go");
+  const form = byId("login-form"),
+    box = byId("token"),
+    go = byId("login-go");
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const token = box.value.trim();
@@ -49,7 +51,8 @@ export function setUpForm(onDone) {
 
 export function refused({ status, message, retryS }) {
   if (status === 429) say(`Too many attempts. Wait ${retryS ?? 60} seconds, then try again.`);
-  else if (status === 401) say("This is not the gateway's token. `wattness token show` prints it on the gateway's computer.");
+  else if (status === 401)
+    say("This is not the gateway's token. `wattness token show` prints it on the gateway's computer.");
   else if (status === 400) say("This cannot be a token: copy all of what `wattness token show` prints.");
   else say(message);
 }

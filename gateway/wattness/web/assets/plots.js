@@ -52,7 +52,8 @@ export class Plot {
 
   // view: {rows, from, to, now, gapMs, stepMs, unit}
   show(view) {
-    const same = this.view && this.view.unit === view.unit && this.chart && (this.view.stepMs ?? 0) === (view.stepMs ?? 0);
+    const same =
+      this.view && this.view.unit === view.unit && this.chart && (this.view.stepMs ?? 0) === (view.stepMs ?? 0);
     this.view = view;
     this.data = columns(view.rows, view.gapMs);
     this.gaps = gaps(view.rows, view.from, Math.min(view.to, view.now), view.gapMs, view.stepMs ?? 0);
@@ -66,20 +67,51 @@ export class Plot {
     if (!this.view || !this.width()) return;
     const stroke = color(`--${this.options.role}`) || color("--accent");
     const unit = this.view.unit;
-    const axis = { stroke: color("--soft"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
-    const line = { points: { show: (chart, series) => lonely(chart.data[series]) , size: 4, fill: stroke, stroke }, spanGaps: false };
-    this.chart = new uPlot({
-      width: this.width(), height: this.options.height, legend: { show: false }, padding: [8, 12, 0, 0],
-      tzDate: (s) => (currentZone() ? uPlot.tzDate(new Date(s * 1000), currentZone()) : new Date(s * 1000)),
-      cursor: { y: false, drag: { x: false, y: false }, points: { size: 8, show: (chart, i) => i === 1 && dot(stroke) } },
-      hooks: { drawClear: [(chart) => this.hatch(chart)], setCursor: [(chart) => this.options.onPoint?.(this.pointAt(chart.cursor.idx))] },
-      scales: { x: { range: () => [this.view.from / 1000, this.view.to / 1000] }, y: { range: (_, low, high) => reach(low, high, unit) } },
-      axes: [{ ...axis, size: 28, space: 64, values: (_, splits) => ticks(splits, this.view.from, this.view.to) },
-        { ...axis, size: 66, space: 32, values: (_, splits) => splits.map((v) => quantity(v, unit)) }],
-      series: [{}, { ...line, stroke, width: 1.8, fill: this.view.stepMs ? undefined : `${stroke}1f` },
-        { stroke: "transparent", points: { show: false } }, { stroke: "transparent", points: { show: false } }],
-      bands: [{ series: [3, 2], fill: `${stroke}2e` }],
-    }, this.data, this.node);
+    const axis = {
+      stroke: color("--soft"),
+      grid: { stroke: color("--line"), width: 1 },
+      ticks: { show: false },
+      font: "12px system-ui, sans-serif",
+    };
+    const line = {
+      points: { show: (chart, series) => lonely(chart.data[series]), size: 4, fill: stroke, stroke },
+      spanGaps: false,
+    };
+    this.chart = new uPlot(
+      {
+        width: this.width(),
+        height: this.options.height,
+        legend: { show: false },
+        padding: [8, 12, 0, 0],
+        tzDate: (s) => (currentZone() ? uPlot.tzDate(new Date(s * 1000), currentZone()) : new Date(s * 1000)),
+        cursor: {
+          y: false,
+          drag: { x: false, y: false },
+          points: { size: 8, show: (chart, i) => i === 1 && dot(stroke) },
+        },
+        hooks: {
+          drawClear: [(chart) => this.hatch(chart)],
+          setCursor: [(chart) => this.options.onPoint?.(this.pointAt(chart.cursor.idx))],
+        },
+        scales: {
+          x: { range: () => [this.view.from / 1000, this.view.to / 1000] },
+          y: { range: (_, low, high) => reach(low, high, unit) },
+        },
+        axes: [
+          { ...axis, size: 28, space: 64, values: (_, splits) => ticks(splits, this.view.from, this.view.to) },
+          { ...axis, size: 66, space: 32, values: (_, splits) => splits.map((v) => quantity(v, unit)) },
+        ],
+        series: [
+          {},
+          { ...line, stroke, width: 1.8, fill: this.view.stepMs ? undefined : `${stroke}1f` },
+          { stroke: "transparent", points: { show: false } },
+          { stroke: "transparent", points: { show: false } },
+        ],
+        bands: [{ series: [3, 2], fill: `${stroke}2e` }],
+      },
+      this.data,
+      this.node,
+    );
   }
 
   hatch(chart) {
@@ -107,7 +139,12 @@ export class Plot {
   // The row under the cursor, or null where there is none.
   pointAt(index) {
     if (index === null || index === undefined || !this.data || this.data[1][index] === null) return null;
-    return { at: Math.round(this.data[0][index] * 1000), mean: this.data[1][index], low: this.data[2][index], high: this.data[3][index] };
+    return {
+      at: Math.round(this.data[0][index] * 1000),
+      mean: this.data[1][index],
+      low: this.data[2][index],
+      high: this.data[3][index],
+    };
   }
 
   moveTo(at) {
@@ -134,12 +171,14 @@ function dot(fill) {
 }
 
 // A row without neighbours makes no line: show rows as points then.
-const lonely = (values) => values.some((value, i) => value !== null && (values[i - 1] ?? null) === null && (values[i + 1] ?? null) === null);
+const lonely = (values) =>
+  values.some((value, i) => value !== null && (values[i - 1] ?? null) === null && (values[i + 1] ?? null) === null);
 
 function reach(low, high, unit) {
   if (low === null || high === null || low === undefined) return [0, 100];
   const far = unit !== "W" && low > 0 && high - low < high * 0.3; // voltage, frequency: zero is far away, and says nothing
-  const bottom = far ? low : Math.min(0, low), top = far ? high : Math.max(0, high);
+  const bottom = far ? low : Math.min(0, low),
+    top = far ? high : Math.max(0, high);
   if (top === bottom && !top) return [0, 100];
   const room = (top - bottom || Math.abs(top) || 10) * 0.08;
   return [bottom < 0 || far ? bottom - room : 0, top > 0 || far ? top + room : 0];
@@ -161,7 +200,8 @@ function ticks(splits, from, to) {
 export function describe(title, view) {
   const seen = view.rows.filter(([at, mean]) => mean !== null && at >= view.from && at < view.to);
   if (!seen.length) return `${title}: no data between ${moment(view.from)} and ${moment(view.to)}`;
-  const low = Math.min(...seen.map(([, mean, min]) => min ?? mean)), high = Math.max(...seen.map(([, mean, , max]) => max ?? mean));
+  const low = Math.min(...seen.map(([, mean, min]) => min ?? mean)),
+    high = Math.max(...seen.map(([, mean, , max]) => max ?? mean));
   const holes = gaps(view.rows, view.from, Math.min(view.to, view.now), view.gapMs, view.stepMs ?? 0).length;
   const missing = holes ? `, ${holes} ${holes === 1 ? "gap" : "gaps"}` : ", no gaps";
   return `${title}, ${moment(seen[0][0])} to ${moment(seen[seen.length - 1][0])}: from ${quantity(low, view.unit)} to ${quantity(high, view.unit)}${missing}`;
@@ -169,8 +209,15 @@ export function describe(title, view) {
 
 export function pointText(point, view) {
   if (!point) return "";
-  const when = view.to - view.from > 40 * DAY_MS && view.stepMs >= DAY_MS ? date(point.at) : view.stepMs ? moment(point.at) : clock(point.at);
-  const spread = point.low !== null && point.high !== null && point.low !== point.high
-    ? ` (${quantity(point.low, view.unit)} to ${quantity(point.high, view.unit)})` : "";
+  const when =
+    view.to - view.from > 40 * DAY_MS && view.stepMs >= DAY_MS
+      ? date(point.at)
+      : view.stepMs
+        ? moment(point.at)
+        : clock(point.at);
+  const spread =
+    point.low !== null && point.high !== null && point.low !== point.high
+      ? ` (${quantity(point.low, view.unit)} to ${quantity(point.high, view.unit)})`
+      : "";
   return `${when}: ${quantity(point.mean, view.unit)}${spread}`;
 }

@@ -20,13 +20,21 @@ export function fill(host, caption, columns, rows, nothing) {
 
 function frame(host, caption, columns, mark) {
   const titles = columns.map((column) =>
-    element("th", { scope: "col", role: "columnheader", className: column.number ? "number" : "" }, column.title));
+    element("th", { scope: "col", role: "columnheader", className: column.number ? "number" : "" }, column.title),
+  );
   host.dataset.mark = mark;
   host.tabIndex = 0; // a wide table is scrolled by keyboard too
   host.setAttribute("role", "region");
   host.setAttribute("aria-label", caption);
-  host.replaceChildren(element("table", { role: "table" }, element("caption", { className: "hidden" }, caption),
-    element("thead", { role: "rowgroup" }, element("tr", { role: "row" }, ...titles)), element("tbody", { role: "rowgroup" })));
+  host.replaceChildren(
+    element(
+      "table",
+      { role: "table" },
+      element("caption", { className: "hidden" }, caption),
+      element("thead", { role: "rowgroup" }, element("tr", { role: "row" }, ...titles)),
+      element("tbody", { role: "rowgroup" }),
+    ),
+  );
 }
 
 function fillRow(row, columns, cells) {
@@ -35,7 +43,8 @@ function fillRow(row, columns, cells) {
     const cell = cells[index] !== null && typeof cells[index] === "object" ? cells[index] : { text: cells[index] };
     let node = row.cells[index];
     if (!node) {
-      node = index ? element("td", { "data-label": column.title, role: "cell" })
+      node = index
+        ? element("td", { "data-label": column.title, role: "cell" })
         : row.appendChild(element("th", { scope: "row", role: "rowheader" }));
       node.append(element("span"));
       row.append(node);
