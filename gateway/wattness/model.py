@@ -45,6 +45,16 @@ class Ack(NamedTuple):
     seq: int
 
 
+class LogEnd(NamedTuple):
+    """The newest frame of a log."""
+
+    log: int
+    seq: int
+    prev: bytes  # what the next record's prev must say
+    boot: int
+    is_whole: int = 1  # 0: frames before it are missing
+
+
 class Report(msgspec.Struct, frozen=True):
     """A final interval, in canonical units and signs; adapters convert it to what a network wants."""
 

@@ -12,6 +12,7 @@ import apsw
 import msgspec
 
 from wattness.errors import StoreError
+from wattness.model import LogEnd
 
 from .board import INT_MAX, read
 from .corrections import Corrections
@@ -222,6 +223,12 @@ class Reader:
             Hole(board_id, log, first, behind - 1, self._rows(query, board_id, log, behind)[0][0])
             for board_id, log, first, behind in self._rows(_HOLES)
         ]
+
+    def log_end(self, board_id: int) -> LogEnd | None:
+        """Where a board's newest log ends, if it has one."""
+        query = "SELECT log, top, hash, boot, head = top FROM log WHERE board_id = ? ORDER BY log DESC LIMIT 1"
+        rows = self._rows(query, board_id)
+        return LogEnd(*rows[0]) if rows else None
 
     def export_frames(self, *, after: int = 0) -> Iterator[FrameView]:
         """Every raw frame in the order of arrival, in bounded memory."""

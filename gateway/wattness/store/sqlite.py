@@ -88,9 +88,9 @@ class SqliteStore:
         """Boards whose frames are accepted: active and quarantined ones."""
         return await self._writer.run(self._registry.list)
 
-    async def enrol(self, public_key: bytes, name: str) -> Board:
+    async def enrol(self, public_key: bytes, name: str, provenance: str = "board") -> Board:
         """Make a board known. Raises ConfigError."""
-        return await self._writer.run(self._enrolment(lambda: self._registry.enrol(public_key, name)))
+        return await self._writer.run(self._enrolment(lambda: self._registry.enrol(public_key, name, provenance)))
 
     async def remove(self, board: Board) -> None:
         """Forget a board; what it sent stays."""

@@ -1,0 +1,1 @@
+"""Modbus as the gateway itself speaks it: lines to devices, the devices on them, and what is found by asking around."""
