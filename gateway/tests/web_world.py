@@ -134,6 +134,7 @@ class House:
         self.reader = HouseReader()
         self.fault = None
         self.failing = False
+        self.trouble = ""
 
     async def boards(self):
         return []

@@ -30,7 +30,7 @@ def find(connection: apsw.Connection, state: BoardState, log: Log, verified: Ver
     digest = verified.digest[: frame.HASH_SIZE]
     if record.seq > log.top > 0 and log.log == state.newest:  # the usual case needs no query
         rises = (record.boot, record.up) > (log.boot, log.up)
-        follows = record.seq != log.top + 1 or record.prev == log.hash
+        follows = record.seq != log.top + 1 or record.prev == log.hash or not log.hash  # lost with a damaged file
     else:
         before = _neighbour(connection, state.id, record, "<", "DESC")
         after = _neighbour(connection, state.id, record, ">", "ASC")

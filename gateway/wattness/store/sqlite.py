@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
@@ -11,15 +12,17 @@ from typing import TypeVar
 
 import apsw
 
+from wattness.errors import DamagedError
 from wattness.model import Ack, Board, Verified
 
 from .history_schema import history_path
+from .integrity import damage, problem_of
 from .outbox import Outbox
 from .pipeline import Pipeline
 from .reader import Reader, open_reader
 from .registry import BoardRegistry
 from .removal import forget_removable
-from .schema import connect
+from .schema import connect, connect_to_read
 from .settings import Settings
 from .writer import Writer
 
@@ -27,6 +30,8 @@ __all__ = ["Settings", "SqliteStore", "open_store"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+EXAMINED_AT_START_BYTES = 64 << 20  # larger ones are examined while the gateway works already
 
 
 class SqliteStore:
@@ -59,6 +64,10 @@ class SqliteStore:
 
     async def tick(self) -> int:
         """Finalise what is due by the clock; the app calls it about once a real second. Returns how many were."""
+        troubles = Counter(self._writer.troubles)
+        if troubles and not self.failing:
+            await self.count(troubles)
+            self._writer.troubles.subtract(troubles)
         made = await self._writer.run(self._pipeline.tick)
         if made:
             self.outbox.announce()
@@ -117,7 +126,21 @@ class SqliteStore:
     @property
     def failing(self) -> bool:
         """Whether the disk did not take the last thing that was to be written."""
-        return self._writer.failing
+        return bool(self._writer.trouble)
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be stored, in a sentence with the remedy; empty when all is well."""
+        return self._writer.trouble
+
+    async def examine(self) -> None:
+        """Read a database from end to end that was too large to be examined at the start. Raises DamagedError."""
+        if not _is_small(self._path):
+            connection = connect_to_read(self._path)
+            try:
+                await _examine(connection, self._path)
+            finally:
+                connection.interrupt()
 
     async def read(self, query: Callable[[Reader], T]) -> T:
         """Run a query in the reading thread: `await store.read(Reader.boards)`."""
@@ -146,9 +169,22 @@ class SqliteStore:
 @asynccontextmanager
 async def open_store(path: Path, settings: Settings) -> AsyncIterator[SqliteStore]:
     """Open or create the database at `path`; on the way out everything queued is committed. Raises StoreError."""
-    store = SqliteStore(path, connect(path), settings)
+    connection = connect(path)
+    if _is_small(path):
+        await _examine(connection, path)
+    store = SqliteStore(path, connection, settings)
     await store.start()
     try:
         yield store
     finally:
         await store.close()
+
+
+def _is_small(path: Path) -> bool:
+    return path.stat().st_size <= EXAMINED_AT_START_BYTES
+
+
+async def _examine(connection: apsw.Connection, path: Path) -> None:
+    problem = await asyncio.to_thread(problem_of, connection)
+    if problem:
+        raise DamagedError(damage(path, problem))

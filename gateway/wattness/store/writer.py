@@ -5,12 +5,15 @@ import logging
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 import apsw
 
 from wattness.errors import StoreError
+
+from .integrity import damage
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -53,7 +56,13 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._closed = False
-        self.failing = False
+        self.trouble = ""  # why nothing can be written, in a sentence; empty when all is well
+        self.troubles: Counter[tuple[str, str]] = Counter()  # how often it began, by reason, since the last look
+
+    @property
+    def failing(self) -> bool:
+        """Whether the disk did not take the last thing that was to be written."""
+        return bool(self.trouble)
 
     def start(self) -> None:
         """Begin to run commands."""
@@ -103,7 +112,7 @@ class Writer:
         except _TROUBLE as error:
             self._roll_back()
             self._report(error)
-            return [StoreError(f"The database did not take it: {error}")] * len(group)
+            return [StoreError(self.trouble)] * len(group)
         except Exception as error:  # noqa: BLE001 — a supervisor: whatever it is belongs to one command, not to the thread
             self._roll_back()
             if len(group) == 1:
@@ -116,8 +125,8 @@ class Writer:
         self._connection.execute("BEGIN IMMEDIATE")
         results = [command.run() for command in group]
         self._connection.execute("COMMIT")
-        if self.failing and self._connection.total_changes() != before:
-            self.failing = False
+        if self.trouble and self._connection.total_changes() != before:
+            self.trouble = ""
             log.warning("store recovered")
         return results
 
@@ -129,10 +138,23 @@ class Writer:
             except apsw.Error as error:
                 log.warning("store roll-back failed error=%s", error)
 
-    def _report(self, error: Exception) -> None:
-        if not self.failing:
-            self.failing = True
-            log.error("store failed error=%s: nothing is acknowledged until it recovers", error)
+    def _report(self, error: apsw.Error) -> None:
+        reason, sentence = _explained(error, self._connection.filename)
+        if sentence != self.trouble:
+            self.trouble = sentence
+            self.troubles["store", reason] += 1
+            log.error("store failed error=%s", sentence)
+
+
+def _explained(error: apsw.Error, path: str) -> tuple[str, str]:
+    """Return the reason's code, and a sentence with the remedy."""
+    if isinstance(error, apsw.FullError):
+        return "disk_full", f"The disk of {path} is full: make room; until then nothing is acknowledged or lost."
+    if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
+        return "damaged", damage(path, error)
+    if isinstance(error, (apsw.BusyError, apsw.LockedError)):
+        return "locked", f"Another program holds {path}: end it; until then nothing is acknowledged or lost."
+    return "disk_failed", f"The database did not take it: {error}; until it does nothing is acknowledged or lost."
 
 
 def _settle(group: list[_Command], results: list[Any]) -> None:

@@ -34,6 +34,7 @@ class Status(msgspec.Struct, frozen=True):
     rate: int
     timezone: str  # whose days and hours the page shows
     broker: BrokerNow
+    store: str = ""  # why nothing can be stored, in a sentence with the remedy; empty when all is well
 
 
 class BoardNow(BoardView, frozen=True):

@@ -95,6 +95,7 @@ class Api:
             rate=source.clock.rate,
             timezone="UTC" if source.config.site is None else source.config.site.timezone,
             broker=source.broker(),
+            store=source.store.trouble,
         )
 
     def _boards(self, reader: Reader) -> list[BoardNow]:

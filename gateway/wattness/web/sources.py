@@ -21,6 +21,11 @@ class Store(Protocol):
         """Whether the disk takes nothing."""
         ...
 
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be stored; empty when all is well."""
+        ...
+
     async def read(self, query: Callable[[Reader], T]) -> T:
         """Run a query in the reading thread."""
         ...
