@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import tarfile
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -115,15 +116,16 @@ def axe_source():
         if shutil.which("npm") is None:
             pytest.skip("NPM IS NOT INSTALLED: the page was not checked for accessibility")
         file.parent.mkdir(parents=True, exist_ok=True)
-        packed = subprocess.run(
-            ["npm", "pack", AXE, "--silent"], cwd=file.parent, capture_output=True, text=True, timeout=50, check=False
-        )
-        if packed.returncode:
-            pytest.skip("AXE-CORE COULD NOT BE FETCHED: the page was not checked for accessibility")
-        archive = file.parent / packed.stdout.strip().splitlines()[-1]
-        with tarfile.open(archive) as tar:
-            file.write_bytes(tar.extractfile("package/axe.min.js").read())
-        archive.unlink()
+        with tempfile.TemporaryDirectory(dir=file.parent) as folder:  # others may fetch it at this moment
+            packed = subprocess.run(
+                ["npm", "pack", AXE, "--silent"], cwd=folder, capture_output=True, timeout=50, check=False
+            )
+            if packed.returncode:
+                pytest.skip("AXE-CORE COULD NOT BE FETCHED: the page was not checked for accessibility")
+            with tarfile.open(next(Path(folder).glob("*.tgz"))) as tar:
+                member = tar.extractfile("package/axe.min.js")
+                Path(folder, file.name).write_bytes(member.read())
+            Path(folder, file.name).replace(file)
     return file.read_text()
 
 
