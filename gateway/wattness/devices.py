@@ -42,7 +42,8 @@ class Allow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     client: str  # an address, or a network as 192.168.1.0/24
     first: Register
     last: Register
-    units: list[Unit] = []  # all when empty
+    table: Literal["holding", "coil"] = "holding"
+    units: list[Unit] = []  # all that the proxy passes on when empty
 
 
 class Proxy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +51,7 @@ class Proxy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     device: str
     listen: str = "127.0.0.1:1502"
+    units: list[Unit] = []  # others at the device's address that clients may ask, beside the device's own
     max_age_ms: Annotated[int, Meta(ge=0, le=600_000)] = 2000  # so old may an answer from what was read before be
     clients: list[str] = []  # addresses or networks that may read; all when empty
     clients_max: Annotated[int, Meta(ge=1, le=256)] = 32
@@ -131,6 +133,8 @@ def check(devices: list[Device], proxies: list[Proxy]) -> None:
             )
     for index, proxy in enumerate(proxies):
         path = f"$.proxy[{index}]"
+        if [other.listen for other in proxies].count(proxy.listen) > 1 and not proxy.listen.endswith(":0"):
+            raise ConfigError(f"{path}.listen: {proxy.listen} is used twice; each proxy needs a port of its own")
         if proxy.device not in names:
             raise ConfigError(f"{path}.device: there is no [[device]] of the name {proxy.device!r}")
         for text in proxy.clients:

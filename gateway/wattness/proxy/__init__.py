@@ -1,0 +1,1 @@
+"""Caching Modbus TCP proxies: many clients share a device that allows one connection."""
