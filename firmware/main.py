@@ -1,5 +1,16 @@
-"""The board's `/main.py`: starts the program, wherever it is, in ROM or on the file system."""
+"""The board's `/main.py`: starts the program of this start, wherever it is; never updated by air."""
 
-from wattboard.main import main
+from wattboot import start
 
-main()
+told = start.begin()
+del start
+try:
+    from wattboard.main import main
+
+    main(told)
+except BaseException as error:
+    if isinstance(error, SystemExit):
+        raise
+    from wattboot import start
+
+    start.ended(error, told)

@@ -90,6 +90,7 @@ class Gateway:
         self.order: list[tuple[int, int]] = []  # arrivals, repetitions too
         self.states: list[bytes] = []
         self.link_key = LINK_KEY
+        self.on_want: Callable[[str, bytes], None] = lambda *_: None
         self.unix_ms = START_UNIX_MS
         self._since = time.monotonic()
         self._packet_id = 9
@@ -108,7 +109,7 @@ class Gateway:
         self._writer = writer
         packets = mqtt.Reader()
         writer.write(mqtt.connect("gateway", 60, "gateway", "word"))
-        topics = [link.topic(self.kid, leaf) for leaf in ("frame", "state")]
+        topics = [link.topic(self.kid, leaf) for leaf in ("frame", "state", "want")]
         writer.write(mqtt.subscribe(1, [(topic, 1) for topic in topics]))
         try:
             while data := await reader.read(65536):
@@ -159,6 +160,9 @@ class Gateway:
             self._writer.write(mqtt.puback(packet.packet_id))
         if packet.topic.endswith("state"):
             self.states.append(packet.payload)
+            return
+        if packet.topic.endswith("want"):
+            self.on_want(packet.topic, packet.payload)
             return
         record = frame.decode(cose.verify(self.public_key, packet.payload))
         if self.drop(record):

@@ -5,10 +5,12 @@ import asyncio
 from wattboard import hal
 from wattboard.errors import ConfigError
 from wattboard.loan import Loan
+from wattboard.version import FIRMWARE
 from wattwire import link
 from wattwire.errors import WireError
 
-RESET_AFTER_MS = 500
+RESET_AFTER_MS = 1500
+PIECE_ITEMS = 3
 
 
 class Commands:
@@ -20,12 +22,17 @@ class Commands:
         self._meter = meter
         self._health = health
         self._tasks = []
+        self._download = None  # of a new program; its code is here only as long as it is
+        self._results = []  # what became of a release, for the gateway
 
     def take(self, body):
         """Execute the command in an authenticated body; raises WireError for one that is malformed or replayed."""
         counter, name, args = link.decode_command(body)
         if counter <= self._state.command():
             raise WireError("replayed", name)
+        if name == "update" and type(args) is list and len(args) == PIECE_ITEMS:
+            self._piece(args)  # not counted in NVS: it does nothing but what was asked for, and there are many
+            return
         self._state.set_command(counter)
         action = getattr(self, "_" + name, None) if name in NAMES else None
         if action is None:
@@ -48,21 +55,70 @@ class Commands:
             raise WireError("bad_form", "config")
         try:
             with Loan("wattboard.config") as config:
-                config.store(text)
+                config.store(text, config.TRIAL_PATH)
+            with Loan("wattboard.trial") as trial:
+                trial.begin_config(self._state)
         except ConfigError as error:
             print("config refused:", error)
             self._health.count("refused_configs")
             return
-        self._reset(None)
+        self._restart()
 
     def _identify(self, _):
         print("this is the board that was asked for")
         self._health.count("identified")
 
-    def _update(self, _):
-        self._health.count("unsupported_updates")
+    def want(self, now_ms):
+        """Return what to tell the gateway of an update now, or None."""
+        if self._results:
+            return self._results.pop(0)
+        if self._download is None:
+            return None
+        if self._download.is_given_up():
+            self._download = None
+            return None
+        return self._download.ask(now_ms)
+
+    def _update(self, args):
+        """Take the offer of a release: [envelope], or [envelope, 1] to try one again that was tried in vain."""
+        if type(args) is not list or not 0 < len(args) < PIECE_ITEMS or type(args[0]) is not bytes:
+            raise WireError("bad_form", "update")
+        if self._download is not None and self._download.envelope == args[0]:
+            self._download.again()
+            return
+        self._download = None
+        with Loan("wattboard.update") as update:
+            self._download, word = update.offer(self._state, args[0], len(args) > 1, FIRMWARE)
+            if word is None:
+                word = self._download.finish()  # it may have come whole before a power cut
+            name = update.release.release_id(args[0])
+            told = None if word is None else update.release.encode_result(name, word)
+        self._settle(told, word)
+
+    def _piece(self, args):
+        if self._download is None:
+            return
+        word = self._download.take(args)
+        if word is not None:
+            self._settle(self._download.result(word), word)
+
+    def _settle(self, told, word):
+        """Tell the gateway what became of a release, if anything did; one that is to be tried resets the board."""
+        if word is None:
+            return
+        resets = word == "trying" and self._download is not None  # else the trial is under way
+        print("update:", word)
+        self._results.append(told)
+        self._download = None
+        if resets:
+            self._restart()
 
     def _reset(self, _):
+        with Loan("wattboard.trial") as trial:
+            trial.leave_safe_mode(self._state)
+        self._restart()
+
+    def _restart(self):
         self._tasks.append(asyncio.create_task(self._reset_soon()))
 
     async def _reset_soon(self):

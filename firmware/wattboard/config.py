@@ -6,6 +6,7 @@ import os
 from wattboard.errors import ConfigError
 
 PATH = "/config.json"
+TRIAL_PATH = "/config.try"  # on trial in this start, and kept only if the gateway hears of it
 TEXT_MAX = 8192
 STREAMS_MAX = 8
 ROLES = ("pv", "battery", "grid", "load", "charger", "vehicle")
@@ -19,6 +20,7 @@ TOP = {
     "wifi": (dict, True, 0, 8),
     "bus": (dict, False, 0, 8),
     "ntp": (str, False, 1, 253),
+    "release_key": (str, False, 130, 130),
     "frame_ms": (int, False, 1000, 300000),
     "health_ms": (int, False, 1000, 86400000),
     "clock_step_ms": (int, False, 1, 3600000),
@@ -32,6 +34,7 @@ MQTT = {
     "tls": (bool, False, 0, 1),
     "ca": (str, False, 1, 128),
 }
+LINK = ("gateway", "link_key", "mqtt", "wifi", "ntp", "release_key")  # all that safe mode needs
 WIFI = {"ssid": (str, True, 1, 32), "password": (str, False, 0, 64)}
 NO_BUS = {"uart": 0, "baud": 9600, "tx": 0, "rx": 0}
 BUS = {
@@ -74,6 +77,21 @@ def load(path=PATH):
     return parse(text)
 
 
+def load_link(path=PATH):
+    """Return the part of the configuration that leads to the gateway, whatever the rest is; raises ConfigError."""
+    try:
+        with open(path) as file:
+            found = json.loads(file.read())
+        known = {key: found[key] for key in LINK if key in found}
+        for name, keys in (("mqtt", MQTT), ("wifi", WIFI)):
+            known[name] = {key: found[name][key] for key in keys if key in found[name]}
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise ConfigError("$: no way to the gateway in it: %r" % error)
+    config = _linked(known, {key: TOP[key] for key in LINK})
+    config["streams"] = []
+    return config
+
+
 def store(text, path=PATH):
     """Check a configuration's text and put it in the place of the old one, whole or not at all."""
     parse(text)
@@ -91,18 +109,25 @@ def parse(text):
     except (ValueError, RuntimeError) as error:
         raise ConfigError("$: not JSON: %s" % error)
     _once(text)
-    _object(config, TOP, "$")
-    _object(config["mqtt"], MQTT, "$.mqtt")
-    _object(config["wifi"], WIFI, "$.wifi")
+    _linked(config, TOP)
     _object(config.get("bus", NO_BUS), BUS, "$.bus")
     for index, stream in enumerate(config["streams"]):
         _stream(stream, "$.streams[%d]" % index)
         _not_metered(config["streams"][:index], stream, "$.streams[%d]" % index)
     _together(config)
+    return config
+
+
+def _linked(config, keys):
+    """Check what leads to the gateway, and complete the configuration."""
+    _object(config, keys, "$")
+    _object(config["mqtt"], MQTT, "$.mqtt")
+    _object(config["wifi"], WIFI, "$.wifi")
     if config["mqtt"].get("tls") and "ca" not in config["mqtt"]:
         raise ConfigError("$.mqtt.ca: is missing; with TLS it names the file of the CA's certificate")
-    for key in ("gateway", "link_key"):
-        config[key] = _hex(config[key], "$." + key)
+    for key in ("gateway", "link_key", "release_key"):
+        if key in config:
+            config[key] = _hex(config[key], "$." + key)
     for key, value in DEFAULTS.items():
         config[key] = config.get(key, value)
     return config

@@ -32,6 +32,22 @@ def show():
     print(json.dumps(None if key is None else {"public_key": key.public.hex(), "kid": key.kid.hex()}))
 
 
+def pin(state, release_key):
+    """Pin the owner's release key, once; a configuration with another one does not change it."""
+    pinned = state.release_key()
+    if pinned is None and release_key is not None:
+        state.set_release_key(release_key)
+        return True
+    return release_key is None or pinned == release_key
+
+
+def forget_release_key():
+    """Forget the pinned release key, over the REPL only; the next start takes the configuration's."""
+    nvs = hal.nvs()
+    nvs.erase_key("rel")
+    nvs.commit()
+
+
 def load(state):
     """Return the board's Key, or None if none was made."""
     secret = state.secret()

@@ -14,10 +14,11 @@ from wattboard.loan import Loan
 from wattboard.logbook import Logbook
 from wattboard.meter import Meter
 from wattboard.recorder import Recorder, Witness
+from wattboard.version import FIRMWARE
 from wattboard.window import Window
 
-FIRMWARE = "0.1.0"
 LOG_ROOT = "/log"
+SURVIVED_MS = 300000  # so long alive, a start without a network is no bad one
 
 
 def start(settings, known, key, state):
@@ -35,12 +36,15 @@ def start(settings, known, key, state):
         asyncio.run(run(settings, key, state, devices, radio))
     except KeyboardInterrupt:
         hal.watchdog(hal.REPL_WATCHDOG_MS)
+        _trial("excuse", state)
         print("wattness: stopped; the watchdog resets the board in %d min" % (hal.REPL_WATCHDOG_MS // 60000))
 
 
 def _wires(settings):
     """Return the meter's bus and the radio, each only where a stream needs it: the radio takes much room."""
     radio = None
+    if not settings["streams"]:
+        return None, None  # safe mode
     if [each for each in settings["streams"] if "ble" in each]:
         from wattboard.radio import NoBus, Radio  # noqa: PLC0415 - see above
 
@@ -62,14 +66,17 @@ async def run(settings, key, state, devices, radio):
     recorder = Recorder(log, clock, Witness(key, boot, settings["gateway"], about), settings["frame_ms"])
     recorder.previous = previous
     health = Health(settings["health_ms"], supervise.last_words(), log, clock, state)
-    periods_ms = [stream["period_ms"] for stream in settings["streams"]]
-    meter = Meter(devices, periods_ms, recorder, health, supervisor.beat)
+    meter = _meter(settings, devices, recorder, health, supervisor.beat)
+    _trial("tell", state, health)
     window = Window(log, book)
     uplink = Uplink(settings, key.kid, window, health, supervisor.beat)
     commands = Commands(state, log, meter, health)
 
+    proof = Proof(state, log, health)
+
     def acknowledged(seq, unix_ms):
         _, fresh = window.acknowledged(seq, hal.real_ms())
+        proof.acknowledged(window.log, seq)
         if fresh:
             clock.acknowledged(unix_ms, hal.uptime_ms())
 
@@ -79,10 +86,51 @@ async def run(settings, key, state, devices, radio):
 
     recorder.on_frame = sealed
     uplink.on_ack, uplink.on_command, uplink.on_time = acknowledged, commands.take, clock.heard
+    uplink.want = commands.want
+    asyncio.create_task(proof.survive())  # noqa: RUF006 - the scheduler keeps it
     tasks = [("meter", meter.run()), ("uplink", uplink.run())]
     if radio is not None and _room_for_radio(settings, health):
         tasks.extend(radio.tasks(supervisor.beat))
     await supervisor.run(tasks)
+
+
+class Proof:
+    """What shows that this start is a good one: the gateway has a frame of it, or it has lived for long enough."""
+
+    def __init__(self, state, log, health):
+        self._state = state
+        self._log = log
+        self._last = log.last  # of the start before
+        self._health = health
+
+    def acknowledged(self, log, seq):
+        """Note that the gateway has the frames of `log` up to `seq`; the first one of this start keeps its trial."""
+        if log is self._log and seq > self._last:
+            self._log = None
+            _trial("keep", self._state)
+            _trial("tell", self._state, self._health)
+
+    async def survive(self):
+        """Wait until a start without a network is no bad one either."""
+        await asyncio.sleep_ms(SURVIVED_MS)
+        _trial("survive", self._state)
+
+
+def _trial(name, *given):
+    with Loan("wattboard.trial") as trial:
+        getattr(trial, name)(*given)
+
+
+def _meter(settings, devices, recorder, health, beat):
+    """Return the meter, or what stands in its place in safe mode."""
+    health.tell("config_refused", settings.get("refused"))
+    health.tell("release_key_differs", None if settings["pinned"] else 1)
+    if devices:
+        periods_ms = [stream["period_ms"] for stream in settings["streams"]]
+        return Meter(devices, periods_ms, recorder, health, beat)
+    from wattboard.safe import NoMeter  # noqa: PLC0415 - of no use otherwise
+
+    return NoMeter(recorder, health, beat)
 
 
 def _room_for_radio(settings, health):

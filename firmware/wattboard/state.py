@@ -3,6 +3,7 @@
 KEY_SIZE = 32
 HASH_SIZE = 32
 COUNTER_SIZE = 8
+RELEASE_KEY_SIZE = 65
 
 
 class State:
@@ -50,6 +51,24 @@ class State:
     def set_secret(self, secret):
         """Keep the board's secret key."""
         self._nvs.set_blob("key", secret)
+        self._nvs.commit()
+
+    def release_key(self):
+        """Return the public half of the owner's release key, or None."""
+        return self._blob("rel", RELEASE_KEY_SIZE)
+
+    def set_release_key(self, public65):
+        """Pin the key whose releases this board takes."""
+        self._nvs.set_blob("rel", public65)
+        self._nvs.commit()
+
+    def word(self):
+        """Return the boot word, as `wattboot.word` has it."""
+        return self._number("prog")
+
+    def set_word(self, word):
+        """Keep the boot word."""
+        self._nvs.set_i32("prog", word)
         self._nvs.commit()
 
     def _number(self, name):

@@ -37,6 +37,7 @@ class Uplink:
         self.on_ack = _nothing
         self.on_command = _nothing
         self.on_time = _nothing
+        self.want = _nothing  # returns what to ask the gateway for now, or None
         self._mqtt = settings["mqtt"]
         self._wifi = settings["wifi"]
         self._ntp = settings.get("ntp")
@@ -230,6 +231,11 @@ class Uplink:
                 await self._publish(stream, seq)
                 seq = self._window.next(hal.real_ms())
             now_ms = hal.real_ms()
+            body = self.want(now_ms)
+            if body is not None:
+                topic = self._topics["want"]
+                sealed = link.seal(self._link_key, topic, body)
+                await self._write(stream, mqtt.publish(topic, sealed, self._next_id()))
             if now_ms - self._heard_ms > 2 * KEEPALIVE_MS:
                 raise LinkError("silent")
             if now_ms - min(self._said_ms, self._heard_ms) > KEEPALIVE_MS and now_ms - self._said_ms > PING_MS:

@@ -5,14 +5,14 @@ from wattwire.cose import KID_SIZE
 from wattwire.errors import WireError
 from wattwire.hmac import equal, hmac_sha256
 
-LEAVES = ("frame", "state", "ack", "cmd")
+LEAVES = ("frame", "state", "want", "ack", "cmd")
 KEY_SIZE = 32
 TAG_SIZE = 16
 BODY_SIZE_MAX = 8192
 
 
 def topic(kid: bytes, leaf: str) -> str:
-    """Return the topic of a board's `frame`, `state`, `ack` or `cmd`."""
+    """Return the topic of a board's `frame`, `state`, `want`, `ack` or `cmd`."""
     if len(kid) != KID_SIZE or leaf not in LEAVES:
         raise WireError("bad_form", "topic")
     return "wattness/1/" + kid.hex() + "/" + leaf

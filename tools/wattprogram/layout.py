@@ -1,6 +1,7 @@
 """What is on a board, and where: the three ways in which the same source files come to run."""
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +13,8 @@ from wattprogram.rom import rom_image
 
 _INSTALLED = Path(__file__).parent / "firmware"  # as the wheel has it; else the source tree's
 FIRMWARE = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[2] / "firmware"
-OWN = "wattboard"
+OWN = ("wattboard", "wattboot")
+VERSION = "/wattboard/version.py"
 ROM_MOUNT = "/rom"  # by MicroPython's start
 NOT_FOR_BOARDS, FRAMES = "schema.json", "frames"
 
@@ -45,10 +47,19 @@ def software(layout: Layout = Layout.ROM, firmware: Path = FIRMWARE) -> Software
     return Software(main, rom_image({**bytecode(modules, ROM_MOUNT), **profiles}))
 
 
+def release_image(version: str, firmware: Path = FIRMWARE) -> bytes:
+    """Return the image of a program that knows itself by `version`."""
+    modules = sources(firmware)
+    modules[VERSION], count = re.subn(rb'(?m)^FIRMWARE = ".*"$', f'FIRMWARE = "{version}"'.encode(), modules[VERSION])
+    if count != 1:
+        raise ValueError(f"{VERSION} does not name the version once")
+    return rom_image({**bytecode(modules, ROM_MOUNT), **_profiles(firmware)})
+
+
 def sources(firmware: Path = FIRMWARE) -> dict[str, bytes]:
     """Return the modules of the board's program, by path: its own, and what of the wire they need."""
     found: dict[str, bytes] = {}
-    wanted = [str(path.relative_to(firmware)) for path in sorted((firmware / OWN).glob("*.py"))]
+    wanted = [str(path.relative_to(firmware)) for own in OWN for path in sorted((firmware / own).glob("*.py"))]
     while wanted:
         name = wanted.pop()
         path = firmware / name
