@@ -1,57 +1,55 @@
 """`board`: who may send us frames."""
 
-import json
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from . import serialboards
+from .enrolling import Identity, Wishes, enrol_key, enrol_port
 from .operating import echo_json
 
 app = typer.Typer(help="Boards: whose frames are accepted.", no_args_is_help=True)
 
-TLS_HINT = (
-    'The broker speaks TLS: add "ca": "/ca.pem" to "mqtt", and copy its CA\'s certificate to the board as /ca.pem.'
-)
+app.command()(serialboards.flash)
+app.command()(serialboards.install)
+app.command()(serialboards.log)
+app.command()(serialboards.doctor)
+
+KEY = re.compile(r"[0-9a-fA-F]{64,}")  # a key, if perhaps a damaged one
 
 
 @app.command()
 def enrol(  # noqa: PLR0913, PLR0917 - an option each
     context: typer.Context,
-    public_key: Annotated[str, typer.Argument(help="What the board showed: 130 hexadecimal digits.")],
+    board: Annotated[
+        str, typer.Argument(metavar="PORT|KEY", help="The board's serial port, or its public key: 130 hex digits.")
+    ],
     name: Annotated[str, typer.Option(help="What you call it; otherwise its key id.")] = "",
+    host: Annotated[str, typer.Option(help="The broker's name or address as boards see it.")] = "",
     out: Annotated[
         Path | None,
-        typer.Option(help="Write the board's settings to this file (mode 0600), not to the screen."),
+        typer.Option(help="With a key: write the board's settings to this file (mode 0600), not to the screen."),
     ] = None,
-    host: Annotated[str, typer.Option(help="The broker's name or address as boards see it.")] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace the file of --out if it is there.")] = False,
+    wifi: Annotated[
+        Path | None,
+        typer.Option(
+            help="With a port: a file of mode 0600 with ssid and password; made of your answers if not there."
+        ),
+    ] = None,
+    stream: Annotated[
+        list[str] | None,
+        typer.Option(help="With a port: ROLE:PROFILE:UNIT[:RATED_W], one for each device; else the bus is scanned."),
+    ] = None,
+    bus: Annotated[str, typer.Option(help="With a port: UART,BAUD,TX,RX[,DE]; 1,9600,17,16 otherwise.")] = "",
 ) -> None:
-    """Make a board known; prints what has to be put on it. The same board again keeps its secrets."""
-    from wattness.config import DATABASE_NAME, load
-    from wattness.decode import parse_public_key
-    from wattness.enrolment import board_settings
-    from wattness.errors import ConfigError
-    from wattness.keys import open_signer
-    from wattness.private import write_private
-    from wattness.store.registry import open_registry
-    from wattwire import cose
-
-    if out is not None and not force and out.exists():
-        raise ConfigError(f"{out} exists already; choose another name, or replace it with --force.")
-    config = load(context.obj)
-    signer = open_signer(config.key, context.obj)
-    key = parse_public_key(public_key)
-    with open_registry(config.path(DATABASE_NAME), config.make_clock()) as registry:
-        board = registry.enrol(key, name or cose.kid(key).hex())
-    settings = board_settings(config, signer.public_key, board, host)
-    if out is None:
-        echo_json(settings)
+    """Make a board known and give it its settings; the same board again keeps its secrets."""
+    if KEY.fullmatch(board):
+        enrol_key(context.obj, board, Identity(name, host), out, force=force)
     else:
-        write_private(out, json.dumps(settings, indent=2) + "\n")
-        typer.echo(f"{board.name} ({board.kid.hex()}) is enrolled; {out} holds its part of the board's configuration.")
-    if settings["mqtt"]["tls"]:
-        typer.echo(TLS_HINT, err=True)
+        enrol_port(context.obj, board, Identity(name, host), Wishes(wifi, stream or [], bus))
 
 
 @app.command("list")
