@@ -14,7 +14,10 @@ import network
 RATE = getattr(time, "RATE", 1)  # an emulated board's clock may run faster than its ticks
 WATCHDOG_MS = 30000
 REPL_WATCHDOG_MS = 1800000
-LOG_PERCENT = 75  # of the flash that nothing but logs needs
+LOG_PERCENT = 95  # of the flash that nothing but logs needs, for each segment's last block is not full
+RESERVE_BYTES = 81920  # for the file system to work with
+SLOTS = ("/slot_a", "/slot_b")  # of programs that came by air
+SLOTS_BYTES = 2 * 229376  # kept free for them
 SLEEP_MAX_MS = 3600000
 WIFI_TIMEOUT_MS = 20000
 DATAGRAM_BYTES = 128
@@ -187,19 +190,29 @@ def idf_heap():
 def flash_bytes(path="/"):
     """Return (size, free) of the file system."""
     figures = os.statvfs(path)
-    return figures[0] * figures[2], figures[0] * figures[3]
+    free = figures[3] if figures[3] <= figures[2] else 0  # LittleFS counts a block twice sometimes, then wraps
+    return figures[0] * figures[2], figures[0] * free
 
 
-def log_limit_bytes(path, percent=LOG_PERCENT):
-    """Return how much room the logs in `path` may take: a share of what is free or already theirs."""
-    own = 0
+def log_limit_bytes(path):
+    """Return how much room the logs in `path` may take: most of what is free or theirs, beside two programs by air."""
+    room = flash_bytes()[1]
+    slots = 0
+    for slot in SLOTS:
+        try:
+            slots += os.stat(slot)[6]
+        except OSError:
+            pass  # an empty one
     try:
         for entry in os.ilistdir(path):
             for file in os.ilistdir(path + "/" + entry[0]):
-                own += file[3] if len(file) > 3 else 0
+                room += file[3] if len(file) > 3 else 0
     except OSError:
         pass  # there is no log yet
-    return (flash_bytes()[1] + own) * percent // 100
+    room += slots
+    # The same before an update and after it, for a log that was full must not be too long then.
+    room -= max(slots, min(SLOTS_BYTES, room // 2)) + RESERVE_BYTES
+    return max(0, room) * LOG_PERCENT // 100
 
 
 def tls_context(ca_path):

@@ -4,6 +4,8 @@ import gc
 
 from wattboard import hal
 
+OFFLINE_PERIODS = 6  # what so many records would say, one does while the gateway is away: flash is for rows
+
 
 class Health:
     """Counts what other parts tell it, and gathers the rest when a health frame is due."""
@@ -38,7 +40,8 @@ class Health:
     def values(self, meter):
         """Return the values of a health record and set when the next is due."""
         now_ms = hal.uptime_ms()
-        self.due_ms = (now_ms // self.period_ms + 1) * self.period_ms
+        period_ms = self.period_ms * (OFFLINE_PERIODS if meter.recorder.is_offline() else 1)
+        self.due_ms = (now_ms // period_ms + 1) * period_ms
         self.collect()
         size, free = hal.flash_bytes()
         values = {

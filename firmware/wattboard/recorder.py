@@ -11,7 +11,7 @@ VALUES_MAX = 2400  # numbers held in memory before a frame is sealed early
 LONG_FRAME_MS = 300000
 # Share of the log's room that waits for acknowledgement, in percent: the least spacing of a stream's rows from there.
 THINNING_MS = ((95, 120000), (85, 60000), (70, 30000))
-LONG_FRAMES_PERCENT = 50
+LONG_FRAMES_WAITING = 30  # frames without an acknowledgement: the gateway is away, and a longer frame takes less flash
 
 
 # Who signs, in which boot, for which gateway (its hash); `about` tells of model and firmware.
@@ -52,6 +52,10 @@ class Recorder:
         """Tell whether the next row of stream number `stream` begins a frame."""
         return not self._rows[stream].count
 
+    def is_offline(self):
+        """Tell whether so much waits for the gateway that frames, and the pauses between health records, are long."""
+        return self.log.last - self.log.acked >= LONG_FRAMES_WAITING
+
     def add(self, stream, up_ms, values):
         """Take a row of stream number `stream`, read at `up_ms`."""
         rows = self._rows[stream]
@@ -68,7 +72,7 @@ class Recorder:
     def seal_rows(self, now_ms=None):
         """Seal the rows held, if any, and set when the next frame is due."""
         if now_ms is not None:
-            length = self._frame_length_ms()
+            length = max(self.frame_ms, LONG_FRAME_MS) if self.is_offline() else self.frame_ms
             self.due_ms = (now_ms // length + 1) * length
         held = [(index, rows) for index, rows in enumerate(self._rows) if rows.count]
         if not held:
@@ -135,16 +139,8 @@ class Recorder:
             self.on_frame()
         return payload
 
-    def _pressure_percent(self):
-        return 100 * self.log.waiting_bytes() // self.log.limit_bytes
-
-    def _frame_length_ms(self):
-        if self._pressure_percent() >= LONG_FRAMES_PERCENT:
-            return max(self.frame_ms, LONG_FRAME_MS)
-        return self.frame_ms
-
     def _least_spacing_ms(self):
-        pressure = self._pressure_percent()
+        pressure = 100 * self.log.waiting_bytes() // self.log.limit_bytes
         for percent, spacing_ms in THINNING_MS:
             if pressure >= percent:
                 return spacing_ms

@@ -15,6 +15,7 @@ ROWS = {
     "quality": "honest days that the rules let pass, and spoilt ones that they catch",
     "bus": "use of the meter bus against its physical limit, and a dead unit's share of its time",
     "obd": "signals a second through a dongle with round trips of 100 ms",
+    "flash": "flash that a row takes while the gateway is away, and the days that fit beside two programs",
     "heap": "a board's live heap while it meters for minutes",
     "parts": "what each part of the board's program takes of a chip's heap",
 }
