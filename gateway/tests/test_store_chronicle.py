@@ -13,6 +13,7 @@ import pytest
 from wattness import chronicle as chronicles
 from wattness.chronicle import Chronicle
 from wattness.config import Config, History
+from wattness.store.history import History as Past
 from wattness.store.history_schema import history_path
 from wattness.store.reader import Reader
 
@@ -133,7 +134,7 @@ async def test_what_is_in_chunks_is_removed_from_the_store(tmp_path):
         task.cancel()
         await asyncio.wait([task])
         await store.remove_old()
-        assert await store.read(Reader.removable) == []
+        assert await store.read(lambda reader: reader.past(Past.removable)) == []
         assert await store.read(lambda reader: reader.values(1, "power", 0, 20_000)) == before
         counters = await store.read(Reader.counters)
         assert counters["compacted"]["rows"] > counters["removed"]["rows"] > 50

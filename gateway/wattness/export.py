@@ -2,20 +2,15 @@
 
 import csv
 import json
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
 import msgspec
 
-from wattwire import cose, evidence, frame
-from wattwire.errors import WireError
-
-from . import strictcbor
+from .store.history import History
 from .store.reader import Reader
-from .store.views import FrameView, IntervalView
-
-DESCRIPTORS_MAX = 256  # streams records that are remembered: rows refer to a recent one
+from .store.telling import Chosen, tell
+from .store.views import IntervalView
 
 INTERVAL_COLUMNS = (
     "board_key", "device", "role", "profile", "a", "b", "covered_ms", "rows", "counter_resets", "energy_import_mwh",
@@ -23,8 +18,6 @@ INTERVAL_COLUMNS = (
     "reasons", "rated_w", "root",
 )  # fmt: skip
 ROW_COLUMNS = ("unix_ms", "board_key", "log", "seq", "device", "role", "point", "value")
-
-Chosen = Callable[[str], bool]  # by a board's key, in hex
 
 
 def write_frames(reader: Reader, out: TextIO, form: str, chosen: Chosen) -> None:
@@ -43,63 +36,42 @@ def write_intervals(reader: Reader, out: TextIO, form: str, chosen: Chosen) -> N
     """Write final intervals, in the order in which they became final."""
     intervals = (view for view in reader.export_intervals() if chosen(view.board_key))
     if form == "csv":
-        _write_csv(out, INTERVAL_COLUMNS, map(_interval_row, intervals))
+        _write_csv(out, INTERVAL_COLUMNS, map(interval_row, intervals))
         return
     out.writelines(json.dumps(msgspec.to_builtins(view), ensure_ascii=False) + "\n" for view in intervals)
 
 
 def write_rows(reader: Reader, out: TextIO, form: str, chosen: Chosen) -> None:
     """Write rows in the units of the wire, inverted wiring put right; undated ones have no time."""
-    rows = dated_rows(reader, chosen)
+    rows = told_rows(reader, chosen)
     if form == "csv":
         _write_csv(out, ROW_COLUMNS, (line for row in rows for line in _row_lines(row)))
         return
     out.writelines(json.dumps(row) + "\n" for row in rows)
 
 
-def dated_rows(reader: Reader, chosen: Chosen) -> Iterator[dict[str, Any]]:
-    """Yield the rows of all frames; a first pass finds what dates the frames of each boot."""
-    offsets: dict[tuple[str, int, int], int] = {}
-    for view, record in _records(reader, chosen):
-        if record.unix is not None:
-            offsets.setdefault((view.board_key, record.log, record.boot), record.unix - record.up)
-    descriptors: OrderedDict[tuple[str, bytes], Any] = OrderedDict()
-    for view, record in _records(reader, chosen):
-        if record.kind == frame.KIND_STREAMS:
-            descriptors[view.board_key, frame.prev_of(cose.parse(view.raw)[1])] = record.body
-            if len(descriptors) > DESCRIPTORS_MAX:
-                descriptors.popitem(last=False)
-        elif record.kind == frame.KIND_ROWS:
-            body = descriptors.get((view.board_key, record.body.streams_hash))
-            offset = offsets.get((view.board_key, record.log, record.boot))
-            start = record.unix if record.unix is not None or offset is None else offset + record.up
-            yield from _frame_rows(view, record, body, start)
-
-
-def _frame_rows(view: FrameView, record: Any, body: Any, start: int | None) -> Iterator[dict[str, Any]]:
-    for entry in record.body.entries:
-        try:
-            stream = body.streams[entry.stream]
-            times, columns = evidence.entry_rows(entry, stream, start or 0)
-        except (AttributeError, IndexError, WireError):
-            continue  # no streams record at hand tells what these numbers are
-        slot = {"log": view.log, "seq": view.seq, "device": evidence.devices(body)[entry.stream], "role": stream.role}
+def told_rows(reader: Reader, chosen: Chosen) -> Iterator[dict[str, Any]]:
+    """Yield the rows of all chunks and frames; corrections of profiles apply."""
+    corrections = reader.past(History.corrections)
+    for told in tell(reader, chosen):
+        times, columns = told.values(corrections)
+        slot = {"log": told.log, "seq": told.seq, "device": told.device, "role": told.stream.role}
         for index, at in enumerate(times):
             values = {name: _decimal(column[index]) for name, column in columns.items()}
-            yield {"unix_ms": None if start is None else at, "board_key": view.board_key, **slot, "points": values}
-
-
-def _records(reader: Reader, chosen: Chosen) -> Iterator[tuple[FrameView, Any]]:
-    for view in reader.export_frames():
-        if chosen(view.board_key):
-            yield view, frame.decode(cose.parse(view.raw)[1], strictcbor.decode)
+            yield {
+                "unix_ms": None if told.start is None else at,
+                "board_key": told.board_key,
+                **slot,
+                "points": values,
+            }
 
 
 def _decimal(milli: int | None) -> float | None:
     return None if milli is None else milli / 1000
 
 
-def _interval_row(view: IntervalView) -> tuple[Any, ...]:
+def interval_row(view: IntervalView) -> tuple[Any, ...]:
+    """Return an interval's values in the order of INTERVAL_COLUMNS."""
     figures = view.figures
     energy, gap, power = figures["energy"], figures["gap_energy"], figures.get("power") or {}
     return (

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import zoneinfo
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from operator import add
 from typing import Any
 
@@ -129,6 +129,14 @@ class History:
             old = [[at, decimal(value)] for at, value in zip(times, values, strict=True) if at >= since_ms]
             found = old + found
         return found[-limit:]
+
+    def chunks(self) -> Iterator[tuple[Any, ...]]:
+        """Yield every chunk in the order of stream and time, as (board key, device, compacted ms, *chunk)."""
+        query = (
+            "SELECT lower(hex(board_key)), device, compacted_ms, chunk.first_ms, described, data"
+            " FROM stream JOIN chunk ON chunk.stream = stream.id ORDER BY stream.id, day, part"
+        )
+        return iter(()) if self._history is None else self._history.execute(query)
 
     def corrections(self) -> Corrections:
         """Return what was wrong in profiles and is put right on reading."""

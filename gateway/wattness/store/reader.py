@@ -20,7 +20,6 @@ from .history import DayView, History, HistoryView
 from .history_schema import history_to_read
 from .outbox import WAITING
 from .readings import Part, readings
-from .removal import Removable
 from .rows import Held, newest_row, newest_values
 from .schema import connect_to_read
 from .views import (
@@ -100,7 +99,7 @@ class Reader:
             return []
         found = newest_values(self._held(), rows[0][0], rows[0][1], point, since_ms, limit)
         with suppress(StoreError):
-            found = self._past(lambda past: past.with_old_values(found, stream_id, point, since_ms, limit))
+            found = self.past(lambda past: past.with_old_values(found, stream_id, point, since_ms, limit))
         return found
 
     def newest_row(self, stream_id: int) -> tuple[int, dict[str, int | float]] | None:
@@ -120,18 +119,14 @@ class Reader:
 
         `step` is 1m, 5m, 1h, 1d, or auto: the finest with at most 1500 rows.
         """
-        return self._past(lambda past: past.view(stream_id, point, (from_ms, to_ms), step))
+        return self.past(lambda past: past.view(stream_id, point, (from_ms, to_ms), step))
 
     def days(self, stream_id: int, from_day: dt.date, to_day: dt.date, timezone: str = "UTC") -> list[DayView] | None:
         """Energy, coverage and verdicts of each day from `from_day` to `to_day`; None without such a stream.
 
         Raises ConfigError.
         """
-        return self._past(lambda past: past.days(stream_id, from_day, to_day, timezone))
-
-    def removable(self) -> list[Removable]:
-        """Frames whose rows the history keeps."""
-        return self._past(lambda past: past.removable())
+        return self.past(lambda past: past.days(stream_id, from_day, to_day, timezone))
 
     def intervals(
         self, *, stream_id: int | None = None, before: int | None = None, limit: int = 100
@@ -211,7 +206,7 @@ class Reader:
         query = "SELECT name, reason, n FROM counter ORDER BY name, reason"
         rows = self._rows(query)
         with suppress(StoreError):  # a damaged history is told of elsewhere
-            rows += self._past(lambda past: past.counters())
+            rows += self.past(History.counters)
         for name, reason, n in rows:
             found.setdefault(name, {})[reason] = n
         return found
@@ -250,11 +245,11 @@ class Reader:
     def _held(self) -> Held:
         corrections = Corrections()
         with suppress(StoreError):  # what came newest is shown whatever the history's state
-            corrections = self._past(lambda past: past.corrections())
+            corrections = self.past(History.corrections)
         return Held(self._connection, corrections)
 
-    def _past(self, query: Callable[[History], T]) -> T:
-        """Ask the history, which may not be there yet."""
+    def past(self, query: Callable[[History], T]) -> T:
+        """Ask the history, which may not be there yet: `reader.past(History.removable)`."""
         try:
             if self._history is None and self._path is not None:
                 self._history = history_to_read(self._path)

@@ -15,6 +15,7 @@ import apsw
 from wattness.errors import DamagedError
 from wattness.model import Ack, Board, Verified
 
+from .history import History
 from .history_schema import history_path
 from .integrity import damage, problem_of
 from .outbox import Outbox
@@ -85,7 +86,7 @@ class SqliteStore:
     async def remove_old(self) -> int:
         """Remove frames that the history keeps in chunks, little by little; returns how many."""
         removed = 0
-        for wanted in await self.read(Reader.removable):
+        for wanted in await self.read(lambda reader: reader.past(History.removable)):
             after: int | None = 0
             while after is not None:
                 some, after = await self._writer.run(partial(self._pipeline.remove, wanted, after))
