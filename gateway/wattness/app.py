@@ -18,7 +18,9 @@ from .errors import WattnessError
 from .homeassistant.bridge import Bridge, Facts
 from .housekeeping import BoardsWatch, CountsWatch, HolesWatch, every, logins
 from .ingest.lorawan import LorawanLink
+from .ingest.modbus import Meters
 from .ingest.mqtt import MqttLink
+from .ingest.shelf import open_shelf
 from .ingest.ways import Ways
 from .intake import Intake
 from .keys import open_signer
@@ -72,13 +74,15 @@ async def gateway(config: Config) -> AsyncIterator[str]:
     settings = Settings(gateway=gateway_hash, networks=names, interval=config.interval, clock=clock, judge=judge)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(config.path(DATABASE_NAME), settings))
+        shelf = await open_shelf(config, store, gateway_hash, clock, version("wattness"))
+        meters = Meters(config.device, shelf)
         boards = await store.boards()
         endpoint, broker = await _open_broker(stack, config, boards)
         link = MqttLink(endpoint)
         ways = Ways(link.publish)
         post = Post(ways.publish, clock, boards)
         verifiers = await stack.enter_async_context(open_verifiers(boards))
-        intake = Intake(store, verifiers, post.acknowledge)
+        intake = Intake(store, verifiers, shelf.acknowledging(post.acknowledge))
         networks = [
             (network, await stack.enter_async_context(open_network(network, signer, forward.sources(store))))
             for network in config.network
@@ -97,6 +101,8 @@ async def gateway(config: Config) -> AsyncIterator[str]:
         address, events = await stack.enter_async_context(serve(sources))
         tasks = await stack.enter_async_context(_tasks())
         _listen(tasks, config, store, link, ways, intake)
+        tasks(shelf.run(intake.offer), "own-logs")
+        tasks(meters.run(), "meters")
         for network, adapter in networks:
             world = forward.World(clock, random.Random())  # noqa: S311 - jitter
             tasks(forward.forward(adapter, store, network, world), f"forward-{network.name}")

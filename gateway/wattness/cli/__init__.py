@@ -10,7 +10,7 @@ import typer
 from wattness.config import HOME_DEFAULT
 from wattness.errors import WattnessError
 
-from . import boards, database, decoding, exporting, home, judging, operating, profiles
+from . import boards, database, decoding, devices, exporting, home, judging, operating, profiles
 
 __all__ = ["app", "main"]
 
@@ -28,6 +28,7 @@ app.command("doctor")(operating.doctor)
 app.add_typer(boards.app, name="board")
 app.add_typer(operating.key_app, name="key")
 app.add_typer(operating.token_app, name="token")
+app.add_typer(devices.app, name="device")
 app.add_typer(profiles.app, name="profile")
 app.add_typer(decoding.app, name="decode")
 app.add_typer(database.app, name="db")

@@ -44,6 +44,23 @@ CONFIG_TEXT = """\
 # port = 87                           # the boards' FPort
 # ack_every_s = 21600                 # at most one downlink to a board in that time
 
+# [[device]]                          # one for each that the gateway reads itself; `wattness discover` finds them
+# name = "inverter"
+# url = "tcp://192.168.1.50:502"      # or rtu+tcp://host:port, serial:///dev/ttyUSB0?baud=9600&parity=N&stopbits=1
+# role = "pv"                         # pv, battery, grid, load, vehicle or charger
+# profile = "sunspec"                 # see `wattness profile list`
+# unit = 1
+# period_ms = 5000
+# rated_w = 7000
+# key = "file:device.key"             # made by `wattness device key new`
+
+# [[proxy]]                           # lets many clients share such a device
+# device = "inverter"
+# listen = "127.0.0.1:1502"
+# max_age_ms = 2000                   # so old may an answer be
+# clients = ["192.168.1.0/24"]        # who may read; all when empty
+# allow = [{client = "192.168.1.5", first = 40100, last = 40101}]  # who may write what; nobody when empty
+
 # [[network]]                         # one for each reward network
 # name = "wattnet"
 # kind = "wattnet"

@@ -27,7 +27,6 @@ ROWS_BYTES_MAX = 6500  # of one stream, and about as many of one frame
 STREAMS_BYTES_MAX = 8000
 WAITING_MAX = 256  # frames that the disk did not take yet; then rows are left out and counted
 RESEND_S = 5.0
-MARK_S = 60.0
 LOOK_S = 1.0
 PROVENANCE = "gateway"
 
@@ -168,7 +167,6 @@ class OwnLog:
                 self.seal()
 
     async def _deliver(self, offer: Callable[[Arrival], bool], mark: Mark) -> None:
-        marked_s = float("-inf")
         while True:
             while not self._waiting:
                 self._some.clear()
@@ -184,10 +182,7 @@ class OwnLog:
                 except TimeoutError:
                     log.warning("own frame not on disk yet seq=%d", seq)
             self._waiting.popleft()
-            now_s = asyncio.get_running_loop().time()
-            if now_s - marked_s >= MARK_S:
-                marked_s = now_s
-                mark.write(self._origin.log, seq, records.prev_of(payload), self._origin.boot)
+            mark.write(self._origin.log, seq, records.prev_of(payload), self._origin.boot)
 
     # Records.
 
