@@ -6,6 +6,7 @@ configuration says · unfit: the operator must change its settings.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -70,10 +71,15 @@ class Meter:
             if self._schedule.due_ms > now_ms:
                 await asyncio.sleep(uptime.clock.real_s(self._schedule.due_ms - now_ms))
                 continue
-            if self.state == "metering":
-                await self._poll(now_ms)
-            else:
-                await self.meet()
+            await self.step(now_ms)
+
+    async def step(self, now_ms: int) -> None:
+        """Poll the device, or ask it what it is; nothing that a device does may end the others' metering."""
+        try:
+            await (self._poll(now_ms) if self.state == "metering" else self.meet())
+        except Exception:
+            log.exception("device failed name=%s", self.settings.name)
+            self._lost("unfit", "an error of ours; see the log")
 
     async def _poll(self, began_ms: int) -> None:
         self.counts["polls"] += 1
@@ -138,12 +144,13 @@ class Meters:
 
     async def run(self) -> None:
         """Find the devices, then poll each by its schedule, until cancelled."""
+        if not self.meters:
+            return
         try:
             async with asyncio.TaskGroup() as tasks:
-                meetings = [tasks.create_task(self._start(meter), name=meter.settings.name) for meter in self.meters]
-                await asyncio.wait(meetings, timeout=MEET_S)
-                for meter, meeting in zip(self.meters, meetings, strict=True):
-                    tasks.create_task(_run_after(meeting, meter), name=f"meter-{meter.settings.name}")
+                all_met = asyncio.Barrier(len(self.meters))
+                for meter in self.meters:
+                    tasks.create_task(_work(meter, all_met), name=f"meter-{meter.settings.name}")
                 tasks.create_task(self._tell_health(), name="meters-health")
         finally:
             for line in self.lines.values():
@@ -173,9 +180,6 @@ class Meters:
             self.lines[address] = Line(address, connect_pause_ms=settings.connect_pause_ms)
         return self.lines[address]
 
-    async def _start(self, meter: Meter) -> None:
-        await meter.meet()
-
     async def _tell_health(self) -> None:
         """Seal health records: now and then, and soon after a device's state has changed."""
         uptime = self._shelf.uptime
@@ -196,6 +200,9 @@ class Meters:
         return done
 
 
-async def _run_after(meeting: asyncio.Task[None], meter: Meter) -> None:
-    await asyncio.wait([meeting])
+async def _work(meter: Meter, all_met: asyncio.Barrier) -> None:
+    """Meet the device, and poll it once all were met or that took too long: then one streams record has them all."""
+    await meter.step(0)
+    with contextlib.suppress(TimeoutError, asyncio.BrokenBarrierError):
+        await asyncio.wait_for(all_met.wait(), MEET_S)
     await meter.run()
