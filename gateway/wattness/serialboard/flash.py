@@ -41,8 +41,8 @@ class Image(NamedTuple):
 class _Log(TemplateLogger):  # type: ignore[misc]
     """What esptool says, as our own progress and log."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self) -> None:
+        self.progress: Progress | None = None
 
     def print(self, *args: Any, **_: Any) -> None:
         logger.debug("esptool text=%s", " ".join(map(str, args)).strip())
@@ -66,10 +66,15 @@ class _Log(TemplateLogger):  # type: ignore[misc]
         """Nothing is to be folded up."""
 
     def progress_bar(self, cur_iter: int, total_iters: int, *_: Any, **__: Any) -> None:
-        self._progress("flashing", cur_iter, total_iters)
+        if self.progress is not None:
+            self.progress("flashing", cur_iter, total_iters)
 
     def set_verbosity(self, verbosity: str) -> None:
         """There is one."""
+
+
+_LOG = _Log()
+log.set_logger(_LOG)  # esptool takes one, once
 
 
 def read_image(path: Path) -> Image:
@@ -102,7 +107,7 @@ def check_sha256(image: Image, expected: str) -> None:
 
 def flash(port: str, image: Image, progress: Progress, *, erase: bool = False) -> str:
     """Write the image and start it; returns the chip's name. Raises BoardError."""
-    log.set_logger(_Log(progress))
+    _LOG.progress = progress
     progress("connecting", 0, 1)
     try:
         esp = esptool.detect_chip(port, connect_attempts=CONNECT_TRIES)
