@@ -43,13 +43,19 @@ def pack(stream: Any, times: Sequence[int], columns: Sequence[Sequence[int | Non
 
 def unpack(first_ms: int, described: bytes, data: bytes) -> Chunk:
     """Return what was packed."""
-    fields = strictcbor.decode(described)
-    points = tuple(frame.Point(*point) for point in fields[4])
-    stream = frame.Stream(*(*fields[:4], points, *fields[5:7], bool(fields[7])))
     count, parts = cbor.decode(zstandard.ZstdDecompressor().decompress(data, max_output_size=SIZE_MAX))
     times, *columns = (_values(part, count) for part in parts)
     spacings = [after - before for before, after in pairwise(times) if after is not None and before is not None]
-    return Chunk(first_ms, stream, frame.Entry(0, 0, spacings, [frame.delta(column) for column in columns]))
+    return Chunk(
+        first_ms, unpack_stream(described), frame.Entry(0, 0, spacings, [frame.delta(column) for column in columns])
+    )
+
+
+def unpack_stream(described: bytes) -> Any:
+    """Return the stream (`wattwire.frame.Stream`) of a chunk."""
+    fields = strictcbor.decode(described)
+    points = tuple(frame.Point(*point) for point in fields[4])
+    return frame.Stream(*(*fields[:4], points, *fields[5:7], bool(fields[7])))
 
 
 def _column(values: Sequence[int | None]) -> list[Any]:

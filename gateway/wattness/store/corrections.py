@@ -114,6 +114,11 @@ def parse(text: str | bytes, source: str) -> Fix:
         fix = msgspec.json.decode(text, type=Fix)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ConfigError(f"{source}: {error}.") from None
+    return checked(fix, source)
+
+
+def checked(fix: Fix, source: str) -> Fix:
+    """Return the correction if it says something; raises ConfigError that names the `source`."""
     if not re.fullmatch(r"[0-9a-f]{32}", fix.profile):
         raise ConfigError(f"{source}: $.profile: must be the profile's hash as boards name it, 32 hexadecimal digits.")
     if len(fix.points) > POINTS_MAX or not (fix.points or fix.inverted is not None):
