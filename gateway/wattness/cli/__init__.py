@@ -10,7 +10,7 @@ import typer
 from wattness.config import HOME_DEFAULT
 from wattness.errors import WattnessError
 
-from . import boards, database, decoding, devices, exporting, home, judging, operating, profiles
+from . import boards, database, decoding, devices, exporting, home, judging, operating, profiles, replaying
 
 __all__ = ["app", "main"]
 
@@ -33,6 +33,7 @@ app.add_typer(profiles.app, name="profile")
 app.add_typer(decoding.app, name="decode")
 app.add_typer(database.app, name="db")
 app.command("export")(exporting.export)
+app.command("replay")(replaying.replay)
 app.command("homeassistant")(home.homeassistant)
 app.command("quality")(judging.quality)
 
