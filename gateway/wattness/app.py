@@ -28,6 +28,7 @@ from .lock import HomeLock
 from .model import Board, Endpoint
 from .networks import REWARD_UNITS, open_network
 from .post import Post, Resender
+from .proxy.server import Proxies, Target
 from .signing import key_hash
 from .store.sqlite import Settings, SqliteStore, open_store
 from .systemd import notify, prove_life
@@ -102,7 +103,7 @@ async def gateway(config: Config) -> AsyncIterator[str]:
         tasks = await stack.enter_async_context(_tasks())
         _listen(tasks, config, store, link, ways, intake)
         tasks(shelf.run(intake.offer), "own-logs")
-        tasks(meters.run(), "meters")
+        await _read_devices(stack, tasks, config, meters)
         for network, adapter in networks:
             world = forward.World(clock, random.Random())  # noqa: S311 - jitter
             tasks(forward.forward(adapter, store, network, world), f"forward-{network.name}")
@@ -128,6 +129,15 @@ async def _tasks() -> AsyncIterator[Tasks]:
         yield lambda work, name: running.append(group.create_task(work, name=name))
         for task in running:
             task.cancel()
+
+
+async def _read_devices(stack: AsyncExitStack, tasks: Tasks, config: Config, meters: Meters) -> None:
+    """Meter the devices, and let their clients share them."""
+    tasks(meters.run(), "meters")
+    targets = {meter.settings.name: Target(meter.device.line, meter.settings.unit) for meter in meters.meters}
+    proxies = Proxies(config.proxy, targets)
+    await stack.enter_async_context(proxies.listen())
+    tasks(proxies.run(), "proxies")
 
 
 def _keep_history(tasks: Callable[..., None], store: SqliteStore, config: Config) -> None:

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 MEET_S = 10.0  # the first streams record waits so long for devices
 HEALTH_MS = 600_000
+LOOK_S = 0.2
 SOON_MS = 30_000  # after a change of state
 TROUBLES_MAX = 20  # told in one health record
 DETAIL_MAX = 120
@@ -186,6 +187,9 @@ class Meters:
         told: Mapping[int, tuple[int, int]] = {}
         while True:
             now_ms = uptime.now_ms()
+            if any(meter.state == "new" for meter in self.meters):
+                await asyncio.sleep(LOOK_S)
+                continue
             told = {**told, **self._due_health(now_ms, told)}
             await asyncio.sleep(uptime.clock.real_s(SOON_MS))
 
