@@ -74,7 +74,7 @@ class SimulatedBoard(SimulatedKey):
         """Seal full frames of rows up to `until_ms`."""
         at = self.next_ms
         while at <= until_ms:
-            self.rows(at, [3000 + (at // dt_ms + row) % 700 for row in range(per_frame)], dt_ms)
+            self.rows(at, [325 + (at // dt_ms + row) % 70 for row in range(per_frame)], dt_ms)
             at += per_frame * dt_ms
         self.next_ms = at
 
