@@ -9,6 +9,8 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from wattness.web.sources import ProxyNow
+
 _world = runpy.run_path(str(Path(__file__).with_name("web_world.py")))
 House, served, running, sources, make_home = (
     _world[name] for name in ("House", "served", "running", "sources", "make_home")
@@ -88,3 +90,20 @@ async def test_only_this_machine_scrapes_without_a_token(tmp_path, headers, stat
         session.get("/metrics", headers=headers) as response,
     ):
         assert response.status == status
+
+
+async def test_proxies_tell_what_they_answered_and_declined(tmp_path):
+    counts = {("answered", "cache"): 7, ("declined", "write_not_allowed"): 2, ("ended", "idle"): 1}
+    make_home(tmp_path)
+    given = sources(House(), tmp_path)._replace(proxies=lambda: [ProxyNow("roof", "127.0.0.1:1502", 3, counts)])
+    async with (
+        running(given) as address,
+        aiohttp.ClientSession() as session,
+        session.get(f"{address}metrics") as response,
+    ):
+        found = values(await response.text())
+    proxy = ("roof", "127.0.0.1:1502")
+    assert found["wattness_proxy_clients", *proxy] == 3
+    assert found["wattness_proxy_answers_total", *proxy, "cache"] == 7
+    assert found["wattness_proxy_declined_total", *proxy, "write_not_allowed"] == 2
+    assert found["wattness_proxy_connections_ended_total", *proxy, "idle"] == 1

@@ -16,7 +16,7 @@ from wattness.store.reader import Reader
 from wattness.store.views import BoardView, Depth, StreamView
 
 from .flow import newest
-from .sources import Sources
+from .sources import ProxyNow, Sources
 
 JOULES_PER_WH = 3600
 POINTS = ("power", "energy_import", "energy_export")
@@ -30,6 +30,11 @@ COUNTERS = {  # the store's counter → name, what it counts, what its reasons a
     "late": ("late", "What came when its interval was final.", "what"),
     "rows": ("rows_not_taken", "Rows that no interval takes.", "reason"),
     "interval": ("intervals", "Final intervals.", "verdict"),
+}
+PROXIED = {  # a proxy's counts, as above
+    "answered": ("proxy_answers", "Requests that were answered, by where the answer came from.", "source"),
+    "declined": ("proxy_declined", "Requests that were answered with an exception or not at all.", "reason"),
+    "ended": ("proxy_connections_ended", "Connections that the gateway has ended.", "reason"),
 }
 
 Sample = tuple[Sequence[str], float | None]
@@ -83,6 +88,7 @@ class Metrics:
     def _store(self, found: Measured) -> Iterator[Metric]:
         yield from self._boards(found)
         yield from _streams(found)
+        yield from _proxies(self._from.proxies())
         yield from _networks(found, self._from.clock.now_ms())
         for name, (metric, text, label) in COUNTERS.items():
             reasons = found.counters.get(name, {})
@@ -150,6 +156,15 @@ def _streams(found: Measured) -> Iterator[Metric]:
     for point in ("energy_import", "energy_export"):
         text = f"The device's own cumulative counter of {point.replace('_', ' ')}."
         yield _counter(f"stream_{point}_joules", text, names, of(point, JOULES_PER_WH))
+
+
+def _proxies(proxies: Sequence[ProxyNow]) -> Iterator[Metric]:
+    names = ("device", "listen")
+    keyed = [(proxy, (proxy.device, proxy.listen)) for proxy in proxies]
+    yield _gauge("proxy_clients", "Clients that are connected.", names, ((key, proxy.clients) for proxy, key in keyed))
+    for kind, (metric, text, label) in PROXIED.items():
+        counts = (((*key, why), n) for proxy, key in keyed for (of, why), n in proxy.counts.items() if of == kind)
+        yield _counter(metric, text, (*names, label), counts)
 
 
 def _networks(found: Measured, now_ms: int) -> Iterator[Metric]:

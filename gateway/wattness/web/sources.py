@@ -1,6 +1,6 @@
 """What the web room is given: the store, and what only the running gateway knows."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from wattness.clock import Clock
@@ -43,6 +43,15 @@ class Store(Protocol):
         ...
 
 
+class ProxyNow(NamedTuple):
+    """A proxy: who is connected, and what became of requests and connections since the start."""
+
+    device: str
+    listen: str
+    clients: int
+    counts: Mapping[tuple[str, str], int]  # (answered | declined | ended, how or why)
+
+
 class Sources(NamedTuple):
     """Where the answers come from."""
 
@@ -55,3 +64,4 @@ class Sources(NamedTuple):
     broker: Callable[[], BrokerNow]
     states: Mapping[bytes, str]  # kid → online | offline
     board_settings: Callable[[Board, str], dict[str, Any]]  # a board's part of its configuration, and its broker's host
+    proxies: Callable[[], Sequence[ProxyNow]] = tuple
