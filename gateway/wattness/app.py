@@ -20,7 +20,7 @@ from .housekeeping import BoardsWatch, CountsWatch, HolesWatch, every, logins
 from .ingest.lorawan import LorawanLink
 from .ingest.modbus import Meters
 from .ingest.mqtt import MqttLink
-from .ingest.shelf import open_shelf
+from .ingest.shelf import Shelf, open_shelf
 from .ingest.ways import Ways
 from .intake import Intake
 from .keys import open_signer
@@ -28,14 +28,14 @@ from .lock import HomeLock
 from .model import Board, Endpoint
 from .networks import REWARD_UNITS, open_network
 from .post import Post, Resender
-from .proxy.server import Proxies, Target
+from .proxy.server import Proxies, Proxy, Target
 from .signing import key_hash
 from .store.sqlite import Settings, SqliteStore, open_store
 from .systemd import notify, prove_life
 from .verifiers import open_verifiers
 from .web.answers import BrokerNow
 from .web.server import serve
-from .web.sources import Sources
+from .web.sources import ProxyNow, Sources
 
 TICK_S = 1.0
 HOLES_S = 5.0
@@ -76,7 +76,7 @@ async def gateway(config: Config) -> AsyncIterator[str]:
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(config.path(DATABASE_NAME), settings))
         shelf = await open_shelf(config, store, gateway_hash, clock, version("wattness"))
-        meters = Meters(config.device, shelf)
+        meters, proxies = _devices(config, shelf)
         boards = await store.boards()
         endpoint, broker = await _open_broker(stack, config, boards)
         link = MqttLink(endpoint)
@@ -98,12 +98,13 @@ async def gateway(config: Config) -> AsyncIterator[str]:
             broker=lambda: _broker_now(link, broker),
             states=link.states,
             board_settings=lambda board, host: board_settings(config, signer.public_key, board, host),
+            proxies=lambda: [_proxy_now(proxy) for proxy in proxies.all],
         )
         address, events = await stack.enter_async_context(serve(sources))
         tasks = await stack.enter_async_context(_tasks())
         _listen(tasks, config, store, link, ways, intake)
         tasks(shelf.run(intake.offer), "own-logs")
-        await _read_devices(stack, tasks, config, meters)
+        await _read_devices(stack, tasks, meters, proxies)
         for network, adapter in networks:
             world = forward.World(clock, random.Random())  # noqa: S311 - jitter
             tasks(forward.forward(adapter, store, network, world), f"forward-{network.name}")
@@ -131,11 +132,15 @@ async def _tasks() -> AsyncIterator[Tasks]:
             task.cancel()
 
 
-async def _read_devices(stack: AsyncExitStack, tasks: Tasks, config: Config, meters: Meters) -> None:
+def _devices(config: Config, shelf: Shelf) -> tuple[Meters, Proxies]:
+    meters = Meters(config.device, shelf)
+    targets = {meter.settings.name: Target(meter.device.line, meter.settings.unit) for meter in meters.meters}
+    return meters, Proxies(config.proxy, targets)
+
+
+async def _read_devices(stack: AsyncExitStack, tasks: Tasks, meters: Meters, proxies: Proxies) -> None:
     """Meter the devices, and let their clients share them."""
     tasks(meters.run(), "meters")
-    targets = {meter.settings.name: Target(meter.device.line, meter.settings.unit) for meter in meters.meters}
-    proxies = Proxies(config.proxy, targets)
     await stack.enter_async_context(proxies.listen())
     tasks(proxies.run(), "proxies")
 
@@ -197,6 +202,10 @@ def _broker_now(link: MqttLink, broker: Broker | None) -> BrokerNow:
         connects=link.connects,
         restarts=broker.restarts if broker else 0,
     )
+
+
+def _proxy_now(proxy: Proxy) -> ProxyNow:
+    return ProxyNow(proxy.settings.device, proxy.settings.listen, proxy.clients, proxy.counts)
 
 
 def _first(group: BaseExceptionGroup[WattnessError]) -> WattnessError:
