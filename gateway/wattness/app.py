@@ -32,6 +32,8 @@ from .proxy.server import Proxies, Proxy, Target
 from .signing import key_hash
 from .store.sqlite import Settings, SqliteStore, open_store
 from .systemd import notify, prove_life
+from .updates import FOLDER as UPDATES_FOLDER
+from .updates import Updates
 from .verifiers import open_verifiers
 from .web.answers import BrokerNow
 from .web.server import serve
@@ -39,6 +41,7 @@ from .web.sources import ProxyNow, Sources
 
 TICK_S = 1.0
 HOLES_S = 5.0
+OFFERS_S = 2.0
 TIDY_S = 60.0
 LINK_READY_S = 5.0
 GATHER_S = 0.01
@@ -116,10 +119,23 @@ async def gateway(config: Config) -> AsyncIterator[str]:
         tasks(every(TICK_S, BoardsWatch(store, verifiers, post, broker).refresh), "boards")
         tasks(every(HOLES_S, HolesWatch(store, Resender(post, store.next_counter)).look), "holes")
         _keep_history(tasks, store, config)
+        _update_boards(tasks, config, store, post, link)
         if broker is not None:
             tasks(broker.supervise(), "broker")
             await link.wait_connected(LINK_READY_S)
         yield f"ready page={address} boards={endpoint.host}:{endpoint.port} gateway={gateway_hash.hex()}"
+
+
+def _update_boards(tasks: Tasks, config: Config, store: SqliteStore, post: Post, link: MqttLink) -> None:
+    """Offer releases to boards, and answer what they want of them."""
+
+    async def command(board_id: int, name: str, arguments: object) -> None:
+        await post.command(board_id, await store.next_counter(board_id), name, arguments)
+
+    updates = Updates(config.path(UPDATES_FOLDER), store.boards, command, link.states)
+    link.on_want = updates.heard
+    tasks(every(0, updates.serve), "updates")
+    tasks(every(OFFERS_S, updates.offer), "offers")
 
 
 @asynccontextmanager

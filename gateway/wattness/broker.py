@@ -187,7 +187,10 @@ def server_settings(folder: Path, listen: tuple[str, int], gateway: Endpoint, lo
     users: list[dict[str, Any]] = [{"user": gateway.user, "password": gateway.password, **mqtt_only}]
     for user, password in logins:
         own = f"wattness.1.{user}."  # the topic wattness/1/<kid>/…
-        may = {"publish": {"allow": [own + "frame", own + "state"]}, "subscribe": {"allow": [own + "ack", own + "cmd"]}}
+        may = {
+            "publish": {"allow": [own + leaf for leaf in ("frame", "state", "want")]},
+            "subscribe": {"allow": [own + "ack", own + "cmd"]},
+        }
         users.append({"user": user, "password": password, "permissions": may, **mqtt_only})
     host, port = listen
     return {

@@ -1,11 +1,13 @@
 """What a board has to be told of its gateway: the gateway's part of the board's configuration."""
 
 import socket
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from .config import Config, split_address
 from .model import Board
+from .releases import pinned_key
 from .signing import key_hash
 
 WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
@@ -22,7 +24,9 @@ def board_settings(config: Config, gateway_public_key: bytes, board: Board, host
         found, port = split_address(config.mqtt.listen, "$.mqtt.listen")
         found = own_address() if found in WILDCARDS else found
     mqtt = {"host": host or found, "port": port, "user": board.kid.hex(), "password": board.password, "tls": tls}
-    return {"gateway": key_hash(gateway_public_key).hex(), "link_key": board.link_key.hex(), "mqtt": mqtt}
+    settings = {"gateway": key_hash(gateway_public_key).hex(), "link_key": board.link_key.hex(), "mqtt": mqtt}
+    release_key = pinned_key(Path(config.home))
+    return settings if release_key is None else {**settings, "release_key": release_key.hex()}
 
 
 def own_address() -> str:

@@ -10,7 +10,7 @@ import typer
 from wattness.config import HOME_DEFAULT
 from wattness.errors import WattnessError
 
-from . import boards, database, decoding, devices, exporting, home, judging, operating, profiles, replaying
+from . import boards, database, decoding, devices, exporting, home, judging, operating, profiles, releases, replaying
 
 __all__ = ["app", "main"]
 
@@ -30,6 +30,7 @@ app.add_typer(operating.key_app, name="key")
 app.add_typer(operating.token_app, name="token")
 app.add_typer(devices.app, name="device")
 app.add_typer(profiles.app, name="profile")
+app.add_typer(releases.app, name="release")
 app.add_typer(decoding.app, name="decode")
 app.add_typer(database.app, name="db")
 app.command("export")(exporting.export)

@@ -106,3 +106,32 @@ def release(context: typer.Context, board: Annotated[str, typer.Argument(help="N
     with open_registry(config.path(DATABASE_NAME)) as registry:
         free = registry.release(board)
     typer.echo(f"{free.name} ({free.kid.hex()}) is active again.")
+
+
+@app.command()
+def update(
+    context: typer.Context,
+    board: Annotated[str, typer.Argument(help="Name, key id or public key.")],
+    file: Annotated[Path | None, typer.Argument(help="A release; without one, show what became of the last.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Even if the board has tried it in vain.")] = False,
+) -> None:
+    """Queue a release for a board: the running gateway offers it, the board fetches it, tries it, keeps it or not."""
+    from wattness.config import DATABASE_NAME, load
+    from wattness.errors import ConfigError
+    from wattness.releases import check_signature, pinned_key, read_bundle
+    from wattness.store.registry import open_registry
+    from wattness.updates import FOLDER, queue, read_status
+
+    config = load(context.obj)
+    with open_registry(config.path(DATABASE_NAME)) as registry:
+        found = registry.get(board)
+    if file is None:
+        echo_json({"board": found.name, **read_status(config.path(FOLDER), found)})
+        return
+    key = pinned_key(Path(context.obj))
+    if key is None:
+        raise ConfigError("There is no release key; make one with `wattness release key new`.")
+    bundle = read_bundle(file)
+    check_signature(bundle, key)
+    queue(config.path(FOLDER), found, bundle, again=again)
+    typer.echo(f"Version {bundle.version} waits for {found.name}; `wattness board update {found.name}` tells more.")

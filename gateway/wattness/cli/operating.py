@@ -17,7 +17,7 @@ CONFIG_TEXT = """\
 [mqtt]
 # The gateway runs a broker of its own for the boards. To let boards on your network reach it, listen on its address:
 # listen = "127.0.0.1:1883"
-# Or use another broker; a login that may read wattness/1/+/frame and …/state and write …/ack and …/cmd:
+# Or use another broker; a login that may read wattness/1/+/frame, …/state and …/want and write …/ack and …/cmd:
 # url = "mqtts://wattness@broker.example"
 # password_file = "mqtt.password"     # mode 0600
 # ca_file = "ca.pem"                  # for a certificate of your own

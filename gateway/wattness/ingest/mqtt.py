@@ -17,7 +17,7 @@ from .buffered import buffer
 
 log = logging.getLogger(__name__)
 
-SUBSCRIPTIONS = [("wattness/1/+/frame", 1), ("wattness/1/+/state", 1)]
+SUBSCRIPTIONS = [("wattness/1/+/frame", 1), ("wattness/1/+/state", 1), ("wattness/1/+/want", 1)]
 FRAME_BYTES_MAX = 8192
 WAITING_MAX = 2048  # frames; what comes on top is dropped and counted, and its board sends it again
 BOARDS_MAX = 10_000  # whose state we remember
@@ -41,6 +41,7 @@ class MqttLink:
         self.connects = 0
         self.counts: Counter[str] = Counter()  # dropped_full, bad_topic, too_long, unsent
         self.states: dict[bytes, str] = {}  # kid → online | offline
+        self.on_want: Callable[[bytes, bytes], None] = lambda *_: None  # what a board wants: its kid, the payload
         self._tls = tls_context(endpoint)
         self._waiting_max = waiting_max
         self._random = random.Random(seed)  # noqa: S311 - jitter
@@ -126,6 +127,8 @@ class MqttLink:
                 self._waiting.append((Arrival(kid, payload), self._client, mid))
                 self._arrived.set()
                 return
+        elif kid is not None and isinstance(payload, bytes) and parts[3] == "want":
+            self.on_want(kid, payload)
         elif kid is not None and isinstance(payload, bytes):
             self._note_state(kid, payload)
         else:
