@@ -10,7 +10,20 @@ import typer
 from wattness.config import HOME_DEFAULT
 from wattness.errors import WattnessError
 
-from . import boards, database, decoding, devices, exporting, home, judging, operating, profiles, releases, replaying
+from . import (
+    boards,
+    database,
+    decoding,
+    devices,
+    discovering,
+    exporting,
+    home,
+    judging,
+    operating,
+    profiles,
+    releases,
+    replaying,
+)
 
 __all__ = ["app", "main"]
 
@@ -33,6 +46,7 @@ app.add_typer(profiles.app, name="profile")
 app.add_typer(releases.app, name="release")
 app.add_typer(decoding.app, name="decode")
 app.add_typer(database.app, name="db")
+app.command("discover")(discovering.discover)
 app.command("export")(exporting.export)
 app.command("replay")(replaying.replay)
 app.command("homeassistant")(home.homeassistant)

@@ -1,0 +1,1 @@
+"""What can be metered here: looks for Modbus devices where it was asked to, proposes how to read them, never writes."""
