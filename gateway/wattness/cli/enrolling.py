@@ -35,6 +35,7 @@ class Wishes(NamedTuple):
     wifi: Path | None
     streams: list[str]
     bus: str
+    last_unit: int
 
 
 def enrol_key(home: Path, public_key: str, identity: Identity, out: Path | None, *, force: bool) -> None:
@@ -73,7 +74,7 @@ def enrol_port(home: Path, port: str, identity: Identity, wishes: Wishes) -> Non
         key = boards.public_key(repl)
         wifi = boards.wifi(wishes.wifi, old)
         if not streams and not old.get("streams"):
-            streams = _proposed(repl, given or boards.wiring_of(old.get("bus")))
+            streams = _proposed(repl, given or boards.wiring_of(old.get("bus")), wishes.last_unit)
         board, mine = _registered(home, config, key, identity)
         ca = _ca(config, mine)
         boards.store(repl, boards.merged(mine, old, wifi, given, streams), ca)
@@ -118,7 +119,7 @@ def _ca(config: "Config", settings: dict[str, Any]) -> bytes | None:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
 
 
-def _proposed(repl: "Repl", wiring: "Wiring | None") -> list[dict[str, Any]]:
+def _proposed(repl: "Repl", wiring: "Wiring | None", last_unit: int) -> list[dict[str, Any]]:
     """Scan the bus and let the owner say what each device meters."""
     from wattness.errors import ConfigError
     from wattness.serialboard.bus import Wiring
@@ -126,7 +127,8 @@ def _proposed(repl: "Repl", wiring: "Wiring | None") -> list[dict[str, Any]]:
     from wattness.serialboard.settings import parse_stream
 
     with bars() as progress:
-        found = [each for each in scan(repl, wiring or Wiring(), range(1, 248), progress) if each.guesses]
+        units = range(1, last_unit + 1)
+        found = [each for each in scan(repl, wiring or Wiring(), units, progress) if each.guesses]
     if not found:
         raise ConfigError(
             "No known device answers on the board's bus: check A, B and the ground wire, name pins and speed with "

@@ -9,13 +9,15 @@ from wattwire.plan import Read
 
 from .repl import Repl
 
-PRESENCE_MS = 100  # a unit that answers at all has begun by then
+PRESENCE_MS = 100  # no unit thinks for longer, wire time apart
+PRESENCE_BYTES = 9
 PATIENCE_MS = 400
 TRIES = 2
 BATCH = 8
 OPEN = """
 import machine, time
-def ask(request, wait_ms):
+def ask(request, wait_ms, size):
+    time.sleep_ms(%(gap_ms)d)
     u.read()
     if d: d(1)
     u.write(request)
@@ -23,12 +25,9 @@ def ask(request, wait_ms):
     if d: d(0)
     got = b""
     end = time.ticks_add(time.ticks_ms(), wait_ms)
-    while time.ticks_diff(end, time.ticks_ms()) > 0:
-        more = u.read()
-        if more:
-            got += more
-            end = time.ticks_add(time.ticks_ms(), %(gap_ms)d)
-        else: time.sleep_ms(2)
+    while len(got) < size and not (len(got) >= 5 and got[1] & 128) and time.ticks_diff(end, time.ticks_ms()) > 0:
+        got += u.read() or b""
+        time.sleep_ms(1)
     return got.hex()
 u = machine.UART(%(uart)d, baudrate=%(baud)d, tx=%(tx)d, rx=%(rx)d, timeout=0, rxbuf=512)
 d = None if %(de)r is None else machine.Pin(%(de)r, machine.Pin.OUT, value=0)
@@ -53,6 +52,7 @@ class BoardBus:
         self._repl = repl
         gap_ms = max(5, 2 * modbus.silence_us(wiring.baud) // 1000)
         repl.run(OPEN % (wiring._asdict() | {"gap_ms": gap_ms}))
+        self._presence_ms = PRESENCE_MS + modbus.exchange_us(2, wiring.baud) // 1000
         self._wire_ms = modbus.wire_us(modbus.COUNT_MAX, wiring.baud) // 1000
 
     def present(self, units: range) -> Iterator[tuple[int, bool]]:
@@ -60,7 +60,7 @@ class BoardBus:
         for first in range(units.start, units.stop, BATCH):
             batch = range(first, min(first + BATCH, units.stop))
             asked = [modbus.read_request(unit, modbus.HOLDING, 0, 2) for unit in batch]
-            code = f"for each in {asked!r}: print(ask(each, {PRESENCE_MS}))"
+            code = f"for each in {asked!r}: print(ask(each, {self._presence_ms}, {PRESENCE_BYTES}))"
             answers = self._repl.run(code, 60).splitlines()
             for unit, text in zip(batch, answers, strict=False):
                 yield unit, _is_answer(unit, bytes.fromhex(text))
@@ -69,7 +69,8 @@ class BoardBus:
         """Return the registers' bytes, or None if the unit refused or there was no good answer."""
         request = modbus.read_request(unit, read.fc, read.address, read.count)
         for _ in range(TRIES):
-            text = self._repl.run(f"print(ask({request!r}, {PATIENCE_MS + self._wire_ms}))")
+            size = 5 + width * read.count
+            text = self._repl.run(f"print(ask({request!r}, {PATIENCE_MS + self._wire_ms}, {size}))")
             try:
                 data = modbus.ResponseReader(request, width).feed(bytes.fromhex(text.strip()))
             except modbus.ModbusError:

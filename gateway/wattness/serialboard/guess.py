@@ -28,7 +28,8 @@ class Guess(NamedTuple):
     profile: str
     title: str
     roles: tuple[str, ...]
-    score: int
+    score: int  # how many telling values it shows
+    blanks: int  # and how many it should show and does not
     shown: dict[str, str]
 
 
@@ -40,9 +41,9 @@ def guess(ask: Ask) -> list[Guess]:
         roles = tuple(role for role in ROLES if model_profile(models, role) is not None)
         if roles:
             names = ", ".join(str(model.id) for model in models)
-            return [Guess(SUNSPEC, f"SunSpec models {names}", roles, len(models), {})]
+            return [Guess(SUNSPEC, f"SunSpec models {names}", roles, len(models), 0, {})]
     found = [each for name in serial_profiles() if (each := _fit(name, cached)) is not None]
-    return sorted(found, key=lambda each: (-each.score, each.profile))
+    return sorted(found, key=lambda each: (-each.score, each.blanks, each.profile))
 
 
 @functools.cache
@@ -70,23 +71,28 @@ def _models(ask: Ask) -> list[sunspec.Model]:
 def _fit(name: str, ask: Ask) -> Guess | None:
     loaded = bundled_profile(name)
     bound = profile.bind(loaded)
-    names = bound.default
-    answers = []
-    for read in profile.plan(bound, names):
-        data = ask(read, bound.manner.width)
-        if data is None:
-            return None
-        answers.append((read, data))
+    width = bound.manner.width
+    wanted = [(read, ask(read, width)) for read in profile.plan(bound, bound.default)]
+    if any(data is None for _, data in wanted):
+        return None
+    telling = [point for point in bound.points if _kind(point.name) in TELLING]
+    # One by one: a meter with one phase may refuse a read that goes over two.
+    more = [(read, ask(read, width)) for point in telling for read in profile.plan(bound, (point.name,))]
+    answers = wanted + [each for each in more if each[1] is not None]
     try:
-        values = reading.decode(bound, names, answers)
+        values = reading.decode(bound, [*bound.default, *(point.name for point in telling)], answers)
     except WireError:
         return None
-    score = sum(_telling(point, value) for point, value in values.items())
-    if score < SCORE_LEAST or any(_is_odd(point, value) for point, value in values.items()):
+    if any(_is_odd(point, value) for point, value in values.items()):
+        return None
+    shows = {(point.fc, point.address): bool((values[point.name] or (0, 0))[0]) for point in telling}
+    score = sum(shows.values())
+    if score < SCORE_LEAST:
         return None
     units = {point.name: point.unit for point in bound.points}
-    shown = {point: f"{_number(value):g} {units[point]}" for point, value in values.items() if value is not None}
-    return Guess(name, loaded.title, loaded.roles or _roles(loaded.positive), score, shown)
+    read = {point: value for point in bound.default if (value := values[point]) is not None}
+    shown = {point: f"{_number(value):g} {units[point]}" for point, value in read.items()}
+    return Guess(name, loaded.title, loaded.roles or _roles(loaded.positive), score, len(shows) - score, shown)
 
 
 def _roles(positive: str) -> tuple[str, ...]:
@@ -95,11 +101,6 @@ def _roles(positive: str) -> tuple[str, ...]:
 
 def _kind(point: str) -> str:
     return point.partition("_l")[0]
-
-
-def _telling(point: str, value: Any) -> int:
-    """Return 1 for a value that speaks for the profile."""
-    return int(_kind(point) in TELLING and value is not None and value[0] != 0)
 
 
 def _is_odd(point: str, value: Any) -> bool:
