@@ -44,12 +44,13 @@ def enrol(  # noqa: PLR0913, PLR0917 - an option each
         typer.Option(help="With a port: ROLE:PROFILE:UNIT[:RATED_W], one for each device; else the bus is scanned."),
     ] = None,
     bus: Annotated[str, typer.Option(help="With a port: UART,BAUD,TX,RX[,DE]; 1,9600,17,16 otherwise.")] = "",
+    last_unit: Annotated[int, typer.Option(min=1, max=247, help="A scan of the bus ends with this unit.")] = 247,
 ) -> None:
     """Make a board known and give it its settings; the same board again keeps its secrets."""
     if KEY.fullmatch(board):
         enrol_key(context.obj, board, Identity(name, host), out, force=force)
     else:
-        enrol_port(context.obj, board, Identity(name, host), Wishes(wifi, stream or [], bus))
+        enrol_port(context.obj, board, Identity(name, host), Wishes(wifi, stream or [], bus, last_unit))
 
 
 @app.command("list")
