@@ -12,6 +12,7 @@ ROWS = {
     "intake": "verify, decode and commit from memory against bare verification",
     "broker": "end to end through the broker against a bare loop",
     "gateway": "start, memory and processor use of the whole gateway",
+    "history": "a year's plot, old frames in few bytes, and a week's backlog beside live frames",
     "quality": "honest days that the rules let pass, and spoilt ones that they catch",
     "bus": "use of the meter bus against its physical limit, and a dead unit's share of its time",
     "obd": "signals a second through a dongle with round trips of 100 ms",

@@ -65,7 +65,7 @@ async def _bare(folder: Path, frames: int) -> float:
             "boards": [board | {"key": key} for board, key in zip(enrolments, keys, strict=True)],
         }
         (folder / "bare.json").write_text(json.dumps(plan))
-        loop = await _start("bench.bare", folder / "bare.json", "ready")
+        loop = await start("bench.bare", folder / "bare.json", "ready")
         try:
             return await deliver(folder, enrolments, frames)
         finally:
@@ -95,7 +95,7 @@ async def prepare(
     """Start the load process; returns when it has made its frames."""
     plan = folder / "load.json"
     plan.write_text(json.dumps({"enrolments": enrolments, "frames": frames, "per_s": per_s}))
-    return await _start("bench.load", plan, "made")
+    return await start("bench.load", plan, "made")
 
 
 async def unleash(load: asyncio.subprocess.Process) -> float:
@@ -107,7 +107,7 @@ async def unleash(load: asyncio.subprocess.Process) -> float:
     return float(result["frames"] / result["seconds"])
 
 
-async def _start(module: str, plan: Path, word: str) -> asyncio.subprocess.Process:
+async def start(module: str, plan: Path, word: str) -> asyncio.subprocess.Process:
     """Start one of our processes and return when it has said `word`."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", module, str(plan), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE

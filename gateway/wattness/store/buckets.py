@@ -33,11 +33,9 @@ def minutes(
     times: Sequence[int], values: Sequence[int | None], reach: tuple[int, int], kind: int, modulus: int | None = None
 ) -> Iterator[Bucket]:
     """Yield the minutes in `reach` (UTC ms) of a point whose rows are at `times`, with those around it that join."""
-    own = [(time, value) for time, value in zip(times, values, strict=True) if value is not None]
-    if not own:
+    own_times, own_values = _own(times, values)
+    if not own_times:
         return
-    own_times = [time for time, _ in own]
-    own_values = [value for _, value in own]
     begin = max(reach[0], own_times[0] // MINUTE_MS * MINUTE_MS)
     for a in range(begin, min(reach[1], own_times[-1] + 1), MINUTE_MS):
         b = a + MINUTE_MS
@@ -56,6 +54,14 @@ def minutes(
             continue
         bucket = Bucket(a // MINUTE_MS, last - first, covered, rise=_total([rise]), fall=_total([fall]))
         yield _with_rows(bucket, own_values[first:last], kind) if last > first else bucket
+
+
+def _own(times: Sequence[int], values: Sequence[int | None]) -> tuple[Sequence[int], Sequence[int]]:
+    """Return the rows that have a value."""
+    if None not in values:
+        return times, values  # type: ignore[return-value]
+    own = [row for row, value in enumerate(values) if value is not None]
+    return [times[row] for row in own], [values[row] for row in own]  # type: ignore[misc]
 
 
 def _with_rows(bucket: Bucket, values: Sequence[int], kind: int) -> Bucket:

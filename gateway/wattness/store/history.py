@@ -28,7 +28,11 @@ Energies = list[int | None]
 Values = list[list[int | float | None]]
 IMPORT, EXPORT, POWER = "energy_import", "energy_export", "power"
 
-_ROWS = "SELECT at, n, sum, low, high, first, last FROM bucket WHERE series = ? AND step = ? AND at >= ? AND at < ?"
+_ROWS = (
+    "SELECT at * ?5, CASE WHEN first IS NULL THEN sum / (n * 1000.0) ELSE last / 1000.0 END,"
+    " coalesce(low, first) / 1000.0, coalesce(high, last) / 1000.0 FROM bucket"
+    " WHERE series = ?1 AND step = ?2 AND at >= ?3 AND at < ?4"
+)
 _ENERGY = (
     "SELECT at, rise, coalesce(fall, 0) FROM bucket"
     " WHERE series = ? AND step = ? AND at >= ? AND at < ? AND rise IS NOT NULL"
@@ -80,7 +84,7 @@ class History:
             return None if unit is None else HistoryView(stream_id, point, unit, step_ms, [])
         series, unit = found[0]
         reach = (-(-reach[0] // step_ms), -(-reach[1] // step_ms))
-        rows = [_row(at * step_ms, *row) for at, *row in self._ask(_ROWS, series, step_ms // 1000, *reach)]
+        rows = list(map(list, self._ask(_ROWS, series, step_ms // 1000, *reach, step_ms)))
         return HistoryView(stream_id, point, unit, step_ms, rows)
 
     def days(self, stream_id: int, from_day: dt.date, to_day: dt.date, timezone: str) -> list[DayView] | None:
@@ -227,15 +231,6 @@ def day_bounds(from_day: dt.date, to_day: dt.date, timezone: str) -> list[int]:
 def _midnight(day: dt.date, zone: zoneinfo.ZoneInfo) -> int:
     begin = dt.datetime.combine(day, dt.time(), zone)
     return round(begin.timestamp()) * 1000
-
-
-def _row(  # noqa: PLR0913, PLR0917 — a row of the table
-    at_ms: int, n: int, total: int | None, low: int | None, high: int | None, first: int | None, last: int | None
-) -> list[int | float | None]:
-    if first is not None:
-        return [at_ms, decimal(last), decimal(first), decimal(last)]
-    mean = None if total is None or not n else total / n / 1000
-    return [at_ms, mean, decimal(low), decimal(high)]
 
 
 def decimal(milli: int | None) -> int | float | None:

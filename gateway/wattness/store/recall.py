@@ -17,7 +17,7 @@ from .corrections import Corrections, read_entry
 from .schema import ask
 
 SLOT_MS = 900_000
-FRAMES_MAX = 256  # that are remembered
+FRAMES_MAX = 400  # that are remembered: a step's, and those around them
 BODIES_MAX = 64
 CHUNKS_MAX = 4
 
@@ -31,7 +31,7 @@ _FRAMES = (
 class Part:
     """Rows of one stream in one entry of a frame, or in a chunk; `log` 0 comes before every frame."""
 
-    __slots__ = ("_columns", "_corrections", "device", "entry", "log", "seq", "start", "stream", "times")
+    __slots__ = ("_columns", "_corrections", "device", "entry", "log", "rises", "seq", "start", "stream", "times")
 
     def __init__(  # noqa: PLR0913, PLR0917 — what an entry needs to be read
         self, position: tuple[int, int], device: str, stream: Any, entry: Any, start: int, corrections: Corrections
@@ -40,6 +40,7 @@ class Part:
         self.log, self.seq = position
         self.device, self.stream, self.entry, self.start = device, stream, entry, start
         self.times: list[int] = frame.times(entry, start)
+        self.rises = type(entry.dt) is int and entry.dt > 0
         self._corrections = corrections
         self._columns: dict[str, list[int | None]] | None = None
 
@@ -136,12 +137,19 @@ class Recall:
         for part in self._spanned(known, slot):
             if known.is_tangled and self._is_overtaken(known, slot, part):
                 continue
-            rows = []
-            for row, at in enumerate(part.times):
-                if last < at < reach[1] and at >= reach[0] and at not in taken:
-                    rows.append(row)
-                    last = at
+            rows: Sequence[int]
+            if (
+                part.rises
+                and last < part.times[0]
+                and reach[0] <= part.times[0]
+                and part.times[-1] < reach[1]
+                and not taken
+            ):
+                rows = range(len(part.times))
+            else:
+                rows = _later(part.times, max(last, reach[0] - 1), reach[1], taken)
             if rows:
+                last = part.times[rows[-1]]
                 found.append(Kept(part, rows))
         return found
 
@@ -247,6 +255,16 @@ def merged(kept: Sequence[Kept]) -> Rows:
     return Rows(times, columns, kept[-1].part.read_as if kept else None)
 
 
+def _later(times: Sequence[int], last: int, end: int, taken: set[int]) -> list[int]:
+    """Return the rows before `end` that are later than `last` and all rows before them, and not yet taken."""
+    rows = []
+    for row, at in enumerate(times):
+        if last < at < end and at not in taken:
+            rows.append(row)
+            last = at
+    return rows
+
+
 def _in_time(kept: Sequence[Kept]) -> list[Kept]:
     """Return the rows one by one in the order of time: late frames lie between those of a chunk."""
     single = sorted((part.times[row], at, row) for at, (part, rows) in enumerate(kept) for row in rows)
@@ -254,4 +272,10 @@ def _in_time(kept: Sequence[Kept]) -> list[Kept]:
 
 
 def _sane(column: list[int | None]) -> list[int | None]:
+    known: Any = column
+    try:
+        if min(known) > -VALUE_MAX and max(known) < VALUE_MAX:
+            return column
+    except TypeError:  # there are nulls
+        pass
     return [None if value is None or not -VALUE_MAX < value < VALUE_MAX else value for value in column]
