@@ -35,7 +35,6 @@ class Monitor:
     """One monitor of a family: finds it, asks it, puts what it says into its stream."""
 
     def __init__(self, central, stream, family):
-        self.links = 0
         self._central = central
         self._stream = stream
         self._family = family
@@ -55,12 +54,13 @@ class Monitor:
     async def _session(self, beat):
         decoder = bms.decoder(self._family)
         uuid = bytes((decoder.service & 0xFF, decoder.service >> 8))
-        kind, address = await self._central.find(matcher(self._stream.ble, uuid), FIND_MS)
+        suits = matcher(self._stream.ble, uuid)
+        kind, address, self._stream.rssi_dbm = await self._central.find(suits, FIND_MS)
         link = await self._central.connect(kind, address)
         try:
             notify, write = await self._characteristics(link, decoder)
             await link.subscribe(notify)
-            self.links += 1
+            self._stream.links += 1
             failures = 0
             while failures < FAILURES_MAX:
                 beat()
@@ -121,6 +121,7 @@ class Adverts:
     """All Victron streams of the board: one listener, no link."""
 
     def __init__(self, central):
+        self._central = central
         self._streams = {}
         central.listen(self._heard)
 
@@ -136,6 +137,7 @@ class Adverts:
         if address not in self._streams:
             return
         entry = self._streams[address]
+        entry[0].rssi_dbm = self._central.rssi_dbm
         found = victron.maker_data(data)
         if found is None or found[5:7] == entry[2]:
             return  # a name's, or the same once more

@@ -25,6 +25,7 @@ class Central:
 
     def __init__(self, radio):
         self.dropped = 0
+        self.rssi_dbm = None  # of the advert that listeners look at
         self._radio = radio
         self._events = []
         self._flag = asyncio.ThreadSafeFlag()
@@ -64,13 +65,13 @@ class Central:
         self._scan()
 
     async def find(self, suits, timeout_ms):
-        """Return (address type, address) of the first advert that `suits`; raises LinkError."""
+        """Return (address type, address, dBm) of the first advert that `suits`; raises LinkError."""
         found = []
         heard = asyncio.Event()
 
         def listener(kind, address, data):
             if not found and suits(address, data):
-                found.append((kind, address))
+                found.append((kind, address, self.rssi_dbm))
                 heard.set()
 
         self.listen(listener)
@@ -122,6 +123,7 @@ class Central:
 
     def _take(self, event, data):
         if event == SCAN_RESULT:
+            self.rssi_dbm = data[3]
             for listener in list(self._listeners):
                 listener(data[0], data[1], data[4])
         elif event == SCAN_DONE:

@@ -7,6 +7,7 @@ class Clock:
     def __init__(self, step_ms):
         self.step_ms = step_ms
         self.offset_ms = None
+        self.error_ms = None  # by how much the set clock was last found to differ
         self.steps = 0  # how often a set clock was moved
         self.network = False  # network time was heard in this boot: acknowledgements set the clock no more
 
@@ -29,7 +30,8 @@ class Clock:
         if offset_ms < 0:
             return False
         if self.offset_ms is not None:
-            if abs(offset_ms - self.offset_ms) <= self.step_ms:
+            self.error_ms = offset_ms - self.offset_ms
+            if abs(self.error_ms) <= self.step_ms:
                 return False
             self.steps += 1
         self.offset_ms = offset_ms

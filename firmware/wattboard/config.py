@@ -21,6 +21,7 @@ TOP = {
     "bus": (dict, False, 0, 8),
     "ntp": (str, False, 1, 253),
     "release_key": (str, False, 130, 130),
+    "led": (dict, False, 0, 8),
     "frame_ms": (int, False, 1000, 300000),
     "health_ms": (int, False, 1000, 86400000),
     "clock_step_ms": (int, False, 1, 3600000),
@@ -36,6 +37,7 @@ MQTT = {
 }
 LINK = ("gateway", "link_key", "mqtt", "wifi", "ntp", "release_key")  # all that safe mode needs
 WIFI = {"ssid": (str, True, 1, 32), "password": (str, False, 0, 64)}
+LED = {"pin": (int, True, 0, 48), "low": (bool, False, 0, 1)}  # low: it is lit by a low level
 NO_BUS = {"uart": 0, "baud": 9600, "tx": 0, "rx": 0}
 BUS = {
     "uart": (int, True, 0, 2),
@@ -111,6 +113,8 @@ def parse(text):
     _once(text)
     _linked(config, TOP)
     _object(config.get("bus", NO_BUS), BUS, "$.bus")
+    if "led" in config:
+        _object(config["led"], LED, "$.led")
     for index, stream in enumerate(config["streams"]):
         _stream(stream, "$.streams[%d]" % index)
         _not_metered(config["streams"][:index], stream, "$.streams[%d]" % index)

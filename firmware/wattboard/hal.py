@@ -180,11 +180,11 @@ def heap_free_bytes():
 
 
 def idf_heap():
-    """Return (free bytes, largest free piece) of each region of the IDF's own heap, or None on another port."""
+    """Return (free bytes, largest free piece, least free ever) of the IDF's heap's regions, or None on another port."""
     if not hasattr(esp32, "idf_heap_info"):
         return None
     gc.collect()  # a heap that grew into the IDF's gives back what it does not need
-    return [(region[1], region[2]) for region in esp32.idf_heap_info(esp32.HEAP_DATA)]
+    return [region[1:4] for region in esp32.idf_heap_info(esp32.HEAP_DATA)]
 
 
 def flash_bytes(path="/"):

@@ -21,6 +21,8 @@ class Heard:
         self.role = settings["role"]
         self.ble = settings["ble"]
         self.errors = 0
+        self.rssi_dbm = None  # of the last advert: nobody tells how strong a link is
+        self.links = 0  # that were made
         self.tries = 1
         self.pace = self
         self.bus = bus

@@ -65,7 +65,7 @@ async def run(settings, key, state, devices, radio):
     about = {"model": hal.machine_name(), "firmware": FIRMWARE}
     recorder = Recorder(log, clock, Witness(key, boot, settings["gateway"], about), settings["frame_ms"])
     recorder.previous = previous
-    health = Health(settings["health_ms"], supervise.last_words(), log, clock, state)
+    health = Health(settings["health_ms"], _begun(boot), log, clock, state)
     meter = _meter(settings, devices, recorder, health, supervisor.beat)
     _trial("tell", state, health)
     window = Window(log, book)
@@ -91,6 +91,8 @@ async def run(settings, key, state, devices, radio):
     tasks = [("meter", meter.run()), ("uplink", uplink.run())]
     if radio is not None and _room_for_radio(settings, health):
         tasks.extend(radio.tasks(supervisor.beat))
+    if "led" in settings:
+        tasks.append(("lamp", _lamp(settings["led"], meter, log, uplink).run(supervisor.beat)))
     await supervisor.run(tasks)
 
 
@@ -114,6 +116,17 @@ class Proof:
         """Wait until a start without a network is no bad one either."""
         await asyncio.sleep_ms(SURVIVED_MS)
         _trial("survive", self._state)
+
+
+def _lamp(led, *watched):
+    from wattboard.lamp import Lamp  # noqa: PLC0415 - of no use to a board without one
+
+    return Lamp(hal.output(led["pin"]), led.get("low", False), *watched)
+
+
+def _begun(boot):
+    with Loan("wattboard.boots") as boots:
+        return boots.begun(boot)
 
 
 def _trial(name, *given):

@@ -2,15 +2,12 @@
 
 import asyncio
 import io
-import os
 import sys
 
 from wattboard import hal
 
 CRASH_PATH = "/crash.txt"
-TOLD_PATH = "/crash.told"  # the same, once a health frame carries its last line
 CRASH_CHARS = 2000
-LAST_WORDS_CHARS = 120
 STALLED_MS = 60000
 TICK_MS = 1000
 
@@ -65,14 +62,3 @@ def write_crash(text):
             file.write(text[-CRASH_CHARS:])
     except OSError:
         pass  # a full flash must not hinder the reset
-
-
-def last_words():
-    """Return the last line of what the boot before kept, or None; the text stays on flash for a person."""
-    try:
-        with open(CRASH_PATH) as file:
-            lines = file.read().strip().split("\n")
-        os.rename(CRASH_PATH, TOLD_PATH)
-    except OSError:
-        return None
-    return lines[-1][-LAST_WORDS_CHARS:] or None

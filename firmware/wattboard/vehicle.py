@@ -64,10 +64,11 @@ class Vehicle:
         def suits(address, data):
             return address not in self._strangers and (anybody or wanted(address, data))
 
-        kind, address = await self._central.find(suits, FIND_MS)
+        kind, address, self._stream.rssi_dbm = await self._central.find(suits, FIND_MS)
         link = await self._central.connect(kind, address)
         try:
             talk = await self._prove(link, address)
+            self._stream.links += 1
             self._padded.clear()
             self._refused.clear()
             await self._serve(talk, beat)

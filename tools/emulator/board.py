@@ -14,6 +14,7 @@ from typing import Self
 from emulator.console import Console
 from emulator.errors import EmulatorError
 from emulator.flash import make_image, make_rom, write_files
+from emulator.pins import Pins
 from emulator.repl import ReplPort
 from emulator.vm import Vm
 from wattprogram import Software, software
@@ -65,6 +66,7 @@ class Board:
         self._off = asyncio.Event()  # the power was taken away; no start may follow
         self._start: dict[str, object] = {}
         self.chip_bytes = 0  # of the heap, what stands for the chip itself: its modules and wires
+        self.pins = Pins()
         self._booted = asyncio.Event()
 
     @property
@@ -277,15 +279,15 @@ class Board:
             self._feed()
         elif word == "heap":
             self.chip_bytes = values[0]
+        elif word == "pin":
+            self.pins.told(*values)
         elif word == "rtc":
             self._rtc_moved_ns += values[0]
-        elif word == "reset":
-            self._end(Cause(values[0]))
         elif word == "sleep":
             self._sleep_s = values[0] / 1000 / self.rate
             self._end(Cause.DEEP_SLEEP)
-        elif word == "cut":
-            self._end(None)
+        elif word in ("reset", "cut"):
+            self._end(Cause(values[0]) if values else None)
 
     def _feed(self) -> None:
         self._stop_watchdog()

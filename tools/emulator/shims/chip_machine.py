@@ -86,34 +86,41 @@ class RTC:
 
 
 class Pin:
-    """A pin that remembers its level and drives nothing."""
+    """A pin that remembers its level; the supervisor is told of each change."""
 
     IN, OUT, OPEN_DRAIN, PULL_UP, PULL_DOWN = 1, 3, 7, 2, 1
 
     def __init__(self, id, mode=-1, pull=-1, value=None):
         self.id = id
-        self._level = value or 0
+        self._level = None
+        self._set(value or 0)
 
     def init(self, mode=-1, pull=-1, value=None):
         """Set it up again."""
         if value is not None:
-            self._level = value
+            self._set(value)
 
     def value(self, level=None):
         """Read the level, or set it."""
         if level is not None:
-            self._level = 1 if level else 0
+            self._set(level)
         return self._level
+
+    def _set(self, level):
+        level = 1 if level else 0
+        if level != self._level:
+            self._level = level
+            supervisor.tell("pin", self.id, level)
 
     __call__ = value
 
     def on(self):
         """Set it high."""
-        self._level = 1
+        self._set(1)
 
     def off(self):
         """Set it low."""
-        self._level = 0
+        self._set(0)
 
 
 class UART(io.IOBase):
