@@ -18,6 +18,7 @@ ROWS = {
     "obd": "signals a second through a dongle with round trips of 100 ms",
     "flash": "flash that a row takes while the gateway is away, and the days that fit beside two programs",
     "heap": "a board's live heap while it meters for minutes",
+    "names": "names that the board's program keeps for ever, and how many are left before their table doubles",
     "parts": "what each part of the board's program takes of a chip's heap",
 }
 

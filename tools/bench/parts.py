@@ -72,9 +72,9 @@ async def count(layout: Layout) -> dict[str, object]:
 async def _wide(rom: Path) -> dict[str, int]:
     """Count in the VM of the emulated boards."""
     how = f"vfs.VfsPosix({str(rom)!r})" if rom.is_dir() else f"vfs.VfsRom(open({str(rom)!r}, 'rb').read())"
-    steps = [MOUNT.replace("PROGRAM", how)] + [f"{code}\n{MEASURE}" for _, code in _steps()]
+    texts = [MOUNT.replace("PROGRAM", how)] + [f"{code}\n{MEASURE}" for _, code in steps()]
     script = rom.with_name("parts.py")
-    script.write_text("\n".join(steps))
+    script.write_text("\n".join(texts))
     return _differences(await _run(find_micropython(), "-X", f"heapsize={HEAP}", str(script)))
 
 
@@ -83,9 +83,9 @@ async def _narrow(rom: Path) -> dict[str, int]:
     node = shutil.which("node")
     if node is None:
         raise FileNotFoundError(f"{WASM} is set, but there is no `node` to run it with")
-    steps = rom.with_name("parts.json")
-    steps.write_text(json.dumps([code for _, code in _steps()]))
-    return _differences(await _run(node, str(HARNESS), os.environ[WASM], str(rom), str(steps)))
+    listed = rom.with_name("parts.json")
+    listed.write_text(json.dumps([code for _, code in steps()]))
+    return _differences(await _run(node, str(HARNESS), os.environ[WASM], str(rom), str(listed)))
 
 
 async def _run(*command: str) -> list[int]:
@@ -99,11 +99,11 @@ async def _run(*command: str) -> list[int]:
 
 
 def _differences(counted: list[int]) -> dict[str, int]:
-    names = [name for name, _ in _steps()]
+    names = [name for name, _ in steps()]
     return {name: after - before for name, (before, after) in zip(names[1:], pairwise(counted), strict=True)}
 
 
-def _steps() -> list[tuple[str, str]]:
+def steps() -> list[tuple[str, str]]:
     """Name and text of each part; what comes before all of them has no name."""
     found = [("", "")]
     for line in STEPS.read_text().splitlines():
