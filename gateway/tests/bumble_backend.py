@@ -114,7 +114,9 @@ class Scanner(BaseBleakScanner):
         address = advert.address.to_string(with_type_qualifier=False)
         raw = advert.data.get(AdvertisingData.Type.MANUFACTURER_SPECIFIC_DATA, raw=True)
         made = {int.from_bytes(raw[:2], "little"): bytes(raw[2:])} if raw else {}
-        found = AdvertisementData(None, made, {}, [], None, -60, ())
+        listed = advert.data.get_all(AdvertisingData.COMPLETE_LIST_OF_16_BIT_SERVICE_CLASS_UUIDS)
+        services = [long_uuid(uuid) for uuids in listed for uuid in uuids]
+        found = AdvertisementData(None, made, {}, services, None, -60, ())
         self.call_detection_callbacks(self.create_or_update_device(address, address, None, advert, found), found)
 
 

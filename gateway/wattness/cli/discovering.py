@@ -60,6 +60,8 @@ def discover(  # noqa: PLR0913, PLR0917 - a command's options
     added = _add(home, _certain(proposals) if yes else _chosen(proposals))
     if added:
         typer.echo(f"Added to {home / 'gateway.toml'}: {', '.join(added)}. The old file is gateway.toml.bak beside it.")
+        if not (home / "device.key").exists():
+            typer.echo("What the gateway reads it signs with a key of its own: make it by `wattness device key new`.")
         typer.echo("Look over roles and ratings there, then start the gateway anew.")
     elif proposals:
         typer.echo("Nothing was added.")

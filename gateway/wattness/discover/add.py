@@ -8,7 +8,7 @@ from wattness.config import CONFIG_NAME, parse
 from wattness.errors import ConfigError
 from wattness.modbus.binding import check_settings
 
-from .propose import Proposal, place_of, places, section
+from .propose import Places, Proposal, section
 
 BACKUP_NAME = CONFIG_NAME + ".bak"
 
@@ -20,29 +20,35 @@ def add(home: Path, proposals: Sequence[Proposal]) -> list[str]:
         old = file.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} cannot be read: {error}.") from None
-    there = places(parse(old, home).device)
-    wanted = {place_of(proposal): proposal for proposal in proposals if place_of(proposal) not in there}
+    wanted = _missing(proposals, Places(parse(old, home).device))
     if not wanted:
         return []
     newline = "\r\n" if "\r\n" in old else "\n"
     parts = [old if not old or old.endswith("\n") else old + newline]
-    parts += [newline + section(proposal, newline) for proposal in wanted.values()]
+    parts += [newline + section(proposal, newline) for proposal in wanted]
     new = "".join(parts)
-    _check(home, new, file)
+    _check(home, new, {proposal.name for proposal in wanted}, file)
     try:
         _replace(file.with_name(BACKUP_NAME), old)
         _replace(file, new)
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {error.strerror}; nothing was changed.") from None
-    return [proposal.name for proposal in wanted.values()]
+    return [proposal.name for proposal in wanted]
 
 
-def _check(home: Path, text: str, file: Path) -> None:
+def _missing(proposals: Sequence[Proposal], places: Places) -> list[Proposal]:
+    return [one for one in dict.fromkeys(proposals) if not places.find(one.url, one.unit, one.profile, one.role)]
+
+
+def _check(home: Path, text: str, names: set[str], file: Path) -> None:
     try:
         for device in parse(text, home).device:
-            check_settings(device)
+            if device.name in names:
+                check_settings(device)
     except ConfigError as error:
-        raise ConfigError(f"{file} was not changed, because with the new devices it would be wrong: {error}") from None
+        raise ConfigError(
+            f"{file} was not changed, for with the new devices it would be wrong ({error}); add them by hand."
+        ) from None
 
 
 def _replace(file: Path, text: str) -> None:

@@ -1,5 +1,6 @@
 """Where to look: networks, ports and units, checked before the first packet."""
 
+import functools
 import ipaddress
 import os
 import socket
@@ -87,6 +88,17 @@ def own_network() -> Network:
     if own.is_unspecified or not own.is_private:
         raise ConfigError("This machine is in no private network; say where to look: --lan 192.168.1.0/24.")
     return ipaddress.ip_network(f"{own}/24", strict=False)
+
+
+@functools.cache
+def addresses(host: str) -> tuple[str, ...]:
+    """Return the addresses of a host of the configuration; a serial port, or what has none, stays as it is."""
+    if host.startswith("/"):
+        return (host,)
+    try:
+        return tuple(dict.fromkeys(str(found[4][0]) for found in socket.getaddrinfo(host, None)))
+    except (OSError, UnicodeError):
+        return (host,)
 
 
 def parse_lines(texts: Sequence[str]) -> tuple[Address, ...]:

@@ -11,6 +11,7 @@ from wattwire import reading
 USUAL_UNITS = (1, 126, *range(240, 248), 200)  # where inverters and the meters behind them answer
 SERIAL_BAUDS = (9600, 19200, 2400, 4800, 115200, 38400)
 VOLTAGES = ("voltage", "voltage_l1", "voltage_l2", "voltage_l3")
+METERED = ("grid", "load", "charger", "vehicle")  # what one meter may be used for
 PROOF = (*VOLTAGES, "frequency")
 
 
@@ -91,7 +92,17 @@ def roles_of(name: str) -> tuple[str, ...]:
         return ("pv",) if loaded.positive == "export" else ("grid",)
     found: dict[object, str] = {}
     for role in loaded.roles:
-        points = {point.name: point for point in bundled_profile(name, role).points}
-        power = points.get("power") or points.get("dc_power")
-        found.setdefault(None if power is None else (reading.span(power), reading.parts(power)[0]), role)
+        found.setdefault(part_of(name, role), role)
     return tuple(found.values())
+
+
+def part_of(name: str, role: str) -> object:
+    """Return something that is alike for roles which are the same part of a device, whatever its owner calls it."""
+    loaded = bundled_profile(name) if name in profile_ids() else None
+    if loaded is None or loaded.walk:
+        return "meter" if role in METERED else role
+    if role not in loaded.roles:
+        return "all of it"
+    points = {point.name: point for point in bundled_profile(name, role).points}
+    power = points.get("power") or points.get("dc_power")
+    return role if power is None else (reading.span(power), *reading.parts(power))

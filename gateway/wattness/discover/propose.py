@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 from wattness.devices import Address, Device, parse_address
 
+from . import known
 from .found import Confidence, Found
+from .ground import addresses
 
 PERIOD_MS, PERIOD_MAX_MS = 5000, 3_600_000
 SHARE = 4  # of its time a device may be read: every fourth second at most
@@ -36,17 +38,18 @@ class Proposal(NamedTuple):
 def propose(found: Sequence[Found], devices: Sequence[Device]) -> list[Proposal]:
     """Return a proposal for each role of each device, the surest first."""
     names = {device.name for device in devices}
-    there = places(devices)
+    places = Places(devices)
     proposals = []
     for one in found:
+        url = url_of(one.address)
         for offer in one.offers:
-            there_as = there.get((*_place(one.address), one.unit, offer.role))
+            there_as = places.find(url, one.unit, offer.profile, offer.role)
             name = there_as or _name(one, offer.profile, offer.role, names)
             names.add(name)
             proposals.append(
                 Proposal(
                     name,
-                    url_of(one.address),
+                    url,
                     one.unit,
                     offer.profile,
                     offer.role,
@@ -64,22 +67,26 @@ def propose(found: Sequence[Found], devices: Sequence[Device]) -> list[Proposal]
     return sorted(proposals, key=lambda proposal: proposal.confidence.rank)
 
 
-def places(devices: Iterable[Device]) -> dict[tuple[object, ...], str]:
-    """Return the names of configured devices by where they are and what they are there."""
-    found: dict[tuple[object, ...], str] = {}
-    for device in devices:
-        address = parse_address(device.url, device.name)
-        found[*_place(address), device.unit, device.role] = device.name
-    return found
+class Places:
+    """Where the configuration has devices, and as what."""
 
+    def __init__(self, devices: Iterable[Device]) -> None:
+        """Names of hosts are looked up: what is found has an address."""
+        self._names: dict[tuple[object, ...], str] = {}
+        for device in devices:
+            address = parse_address(device.url, device.name)
+            for host in addresses(address.host):
+                for part in (device.role, known.part_of(device.profile, device.role)):
+                    self._names[host, address.port, device.unit, part] = device.name
 
-def _place(address: Address) -> tuple[object, ...]:
-    return address.host, address.port
-
-
-def place_of(proposal: Proposal) -> tuple[object, ...]:
-    """Return the key of `places` for a proposal."""
-    return (*_place(parse_address(proposal.url, proposal.name)), proposal.unit, proposal.role)
+    def find(self, url: str, unit: int, profile: str, role: str) -> str | None:
+        """Return the name of a device that is configured for that part of what is there, or None."""
+        address = parse_address(url, "url")
+        for part in (role, known.part_of(profile, role)):
+            name = self._names.get((address.host, address.port, unit, part))
+            if name is not None:
+                return name
+        return None
 
 
 def url_of(address: Address) -> str:

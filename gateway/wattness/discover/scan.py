@@ -12,7 +12,7 @@ from wattness.modbus.line import Line, SilentError, UnreachableError
 from . import known
 from .asking import PROBES, Unit
 from .found import Found, Mute
-from .ground import SERIAL_UNITS, Ground, Limits
+from .ground import SERIAL_UNITS, Ground, Limits, addresses
 from .recognise import recognise
 
 PAUSE_MS = 1000  # some devices say nothing in the first second of a connection
@@ -43,7 +43,7 @@ class Search:
         self.ground = ground
         self.limits = limits or Limits()
         self.survey = Survey()
-        self._busy = {(address.host, address.port) for address in busy}
+        self._busy = {(host, address.port) for address in busy for host in addresses(address.host)}
         self._told = told
         self._examining = asyncio.Semaphore(self.limits.examined)
 
