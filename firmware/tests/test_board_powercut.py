@@ -17,3 +17,10 @@ def test_a_full_flash_refuses_and_harms_nothing(run_micropython):
     refused, last, first = map(int, run_micropython((ON_BOARD / "fullflash.py").read_text(), heap="8m").split())
     assert refused == 6
     assert last > first > 1
+
+
+def test_every_power_cut_of_an_updates_life(run_micropython):
+    printed = run_micropython((ON_BOARD / "slotcut.py").read_text(), heap="8m")
+    operations, cuts = map(int, printed.splitlines()[-1].split())
+    assert operations > 60
+    assert cuts == 3 * operations

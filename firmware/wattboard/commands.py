@@ -50,14 +50,17 @@ class Commands:
             self._log.rewind(args[1])
 
     def _config(self, args):
-        text = args[0] if type(args) is list and len(args) == 1 else args
-        if type(text) is not str:
+        """Try a configuration: its text, [text], or [text, how many seconds it may take to prove itself]."""
+        if type(args) is not list:
+            args = [args]
+        text, health_s = args if len(args) == 2 else (args[0] if len(args) == 1 else None, None)
+        if type(text) is not str or type(health_s or 1) is not int:
             raise WireError("bad_form", "config")
         try:
             with Loan("wattboard.config") as config:
                 config.store(text, config.TRIAL_PATH)
             with Loan("wattboard.trial") as trial:
-                trial.begin_config(self._state)
+                trial.begin_config(self._state, health_s or trial.HEALTH_S)
         except ConfigError as error:
             print("config refused:", error)
             self._health.count("refused_configs")

@@ -3,7 +3,6 @@
 import hashlib
 import os
 
-from wattboard import hal
 from wattboot import word as words
 from wattwire import release
 from wattwire.errors import WireError
@@ -82,7 +81,8 @@ class Download:
         if self._at > self._size:
             remove(self._path)
             self._at = 0
-        if self._size - self._at + RESERVE_BYTES > hal.flash_bytes()[1]:
+        figures = os.statvfs("/")
+        if self._size - self._at + RESERVE_BYTES > figures[0] * figures[3]:
             return False
         if not self._at:
             self._write(release.head(self.envelope), "wb")

@@ -20,6 +20,7 @@ PATHS = ("", "/slot_a", "/slot_b")
 _TRIED = 2  # where the number of the slot on trial stands
 _BAD, _BAD_MAX = 8, 15
 _SECONDS = 16
+_LOW = (1 << _SECONDS) - 1
 _TRIAL = TRYING | CONFIG_TRYING
 
 
@@ -101,7 +102,7 @@ def kept(word):
         word = word & ~(3 | FAILED) | tried(word)
     if word & CONFIG_TRYING:
         word &= ~CONFIG_FAILED
-    return _with_bad(word, 0) & ~(_TRIAL | UNPROVEN | 3 << _TRIED)
+    return _with_bad(word, 0) & _LOW & ~(_TRIAL | UNPROVEN | 3 << _TRIED)
 
 
 def survived(word):
@@ -124,7 +125,7 @@ def _failed(word):
         word |= FAILED
     if word & CONFIG_TRYING:
         word |= CONFIG_FAILED
-    return _with_bad(word, 0) & ~(_TRIAL | 3 << _TRIED)
+    return _with_bad(word, 0) & _LOW & ~(_TRIAL | 3 << _TRIED)
 
 
 def _with_bad(word, count):
@@ -132,4 +133,4 @@ def _with_bad(word, count):
 
 
 def _timed(word, health_s):
-    return word & ((1 << _SECONDS) - 1) | max(1, min(health_s, SECONDS_MAX)) << _SECONDS
+    return word & _LOW | max(1, min(health_s, SECONDS_MAX)) << _SECONDS

@@ -1,14 +1,16 @@
-"""The chip's `network`: a WLAN that joins any access point after a moment; the host's network is behind it."""
+"""The chip's `network`: a WLAN that joins any access point but `nowhere`, with the host's network behind it."""
 
 import time
 
 from micropython import const
 
+import chip_esp32
 import chip_supervisor as supervisor
 
 STA_IF, AP_IF = 0, 1
 STAT_IDLE, STAT_CONNECTING, STAT_GOT_IP, STAT_NO_AP_FOUND = 1000, 1001, 1010, 201
 _JOIN_MS = const(50)
+_NOWHERE = "nowhere"  # the one name that no access point has
 
 
 class WLAN:
@@ -34,7 +36,7 @@ class WLAN:
         """Begin to join."""
         if not WLAN._active:
             raise OSError("Wifi Not Started")
-        WLAN._since = time.ticks_ms()
+        WLAN._since = None if ssid == _NOWHERE else time.ticks_ms()
 
     def disconnect(self):
         """Leave."""
@@ -42,6 +44,8 @@ class WLAN:
 
     def isconnected(self):
         """Whether there is an address."""
+        if WLAN._since is not None and chip_esp32.is_silent():
+            WLAN._since = time.ticks_ms()  # it goes on trying, and joins once there is an access point again
         return WLAN._since is not None and time.ticks_diff(time.ticks_ms(), WLAN._since) >= _JOIN_MS
 
     def status(self, param=None):
