@@ -235,6 +235,26 @@ async def test_a_fault_of_ours_ends_nothing():
         assert (await client.read_holding_registers(BASE, count=1)).registers == [BASE]
 
 
+async def test_it_ends_even_if_a_library_swallows_that():
+    async with proxied(max_age_ms=0) as house, house.client() as client:
+        entered = asyncio.Event()
+
+        async def swallowing(*_):
+            entered.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            return bytes(2)
+
+        house.line.read_now = swallowing
+        read = asyncio.create_task(client.read_holding_registers(BASE, count=1))
+        await entered.wait()
+        asking = next(task for task in asyncio.all_tasks() if task.get_name() == "proxy-share")
+        asking.cancel()
+        await asyncio.wait([asking])
+        assert asking.cancelled()
+        await read
+
+
 async def test_what_is_never_metered_is_asked_once_for_all():
     async with proxied(max_age_ms=1000) as house, house.client() as one, house.client() as two:
         async with house.line.turn:

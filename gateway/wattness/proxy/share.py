@@ -118,6 +118,9 @@ class Share:
             async with self._line.turn:
                 if self._waiting:  # not all have gone meanwhile
                     await self._serve(self._waiting.popleft())
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # asyncio.wait_for of Python 3.11 may swallow it
+                raise asyncio.CancelledError
 
     async def _serve(self, job: Job) -> None:
         """Settle one job, and those that wait for the same. The caller has the turn."""
