@@ -44,6 +44,7 @@ class OwnStream:
         self.stream: Any = None  # wattwire.records.Stream
         self.unsettled: tuple[str, ...] = ()
         self.rows = Rows(0)
+        self.end_ms = -1  # the last row's time
 
     def describe(self, stream: Any, unsettled: Sequence[str] = ()) -> None:
         """Say what the device is from now on; raises LogFullError."""
@@ -105,13 +106,12 @@ class OwnLog:
         if place.rows.size > ROWS_BYTES_MAX:
             self.seal()
         # Room for a streams record and for frames whose first rows come at the same time.
-        earliest = self._last_up + 2 + len(self._streams)
-        if place.rows.times:
-            earliest = max(earliest, place.rows.times[-1] + 1)
+        earliest = max(self._last_up + 2 + len(self._streams), place.end_ms + 1)
         if place.rows.size > ROWS_BYTES_MAX:
             self.unstored_rows += 1
         else:
-            place.rows.add(max(up_ms, earliest), row)
+            place.end_ms = max(up_ms, earliest)
+            place.rows.add(place.end_ms, row)
 
     def seal_health(self, values: Mapping[str, int | str | None]) -> None:
         """Seal the rows held, and a health record after them."""
