@@ -18,7 +18,7 @@ from emulator.wiring import wire
 from wattness.discover.ground import Ground, Limits, parse_lan
 from wattness.discover.scan import Search
 
-LIMITS = Limits(answer_s=0.5, connect_s=1.0)
+LIMITS = Limits(answer_s=1.0, connect_s=1.0)
 
 
 class StoppedClock:
@@ -174,7 +174,7 @@ def bus(host, port, *wiring, baud=115_200):
 
 
 @asynccontextmanager
-async def plugged(*wiring):
+async def plugged(*wiring, garble=False):
     """A serial port of this machine, with the emulator's bus behind it; gives its path."""
     async with bus("127.0.0.1", 0, *wiring) as line:
         ours, theirs = os.openpty()
@@ -186,7 +186,7 @@ async def plugged(*wiring):
 
         async def back():
             while data := await reader.read(256):
-                os.write(ours, data)
+                os.write(ours, bytes(byte ^ 0x55 for byte in data) if garble else data)
 
         task = asyncio.create_task(back())
         try:

@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from wattness.config import parse
+from wattness.devices import parse_address
 from wattness.discover import ground, known, scan
 from wattness.discover.ground import Ground, Limits, parse_lan, parse_lines, parse_units
+from wattness.discover.propose import propose, section
 from wattness.discover.scan import Search
 from wattness.errors import ConfigError
+from wattness.modbus.device import Device as MeteredDevice
+from wattness.modbus.line import Line
 
 WORLD = runpy.run_path(str(Path(__file__).with_name("discover_world.py")))
 Device, Nonsense = WORLD["Device"], WORLD["Nonsense"]
@@ -100,6 +105,22 @@ async def test_an_eastron_behind_a_converter(port, kind, profile):
     assert not survey.mute
 
 
+@pytest.mark.parametrize(
+    "words",
+    [sunspec(common("Acme", "X", "1"), inverter()), sunspec(common("SMA", "X", "1"), inverter()), WORLD["DEYE"]],
+)
+async def test_what_is_proposed_can_be_metered(port, tmp_path, words):
+    async with served("127.0.0.2", port, Device(words)):
+        survey = await search("127.0.0.2", port)
+        text = "".join(section(one) for one in propose(survey.found, []))
+        for settings in parse(text, tmp_path).device:
+            line = Line(parse_address(settings.url, "url"))
+            device = MeteredDevice(settings, line)
+            await device.identify()
+            assert (device.stream().role, await device.poll() is None) == (settings.role, False)
+            line.close()
+
+
 @pytest.mark.parametrize("seed", range(20))
 async def test_nonsense_is_no_device(port, seed):
     async with served("127.0.0.5", port, Nonsense(seed)):
@@ -108,13 +129,28 @@ async def test_nonsense_is_no_device(port, seed):
     assert "nothing that a profile knows" in survey.mute[0].why
 
 
+async def test_an_unknown_device_is_named_once(port):
+    devices = [Nonsense(1), Device({5: 1}, unit=126), Device({7: 1}, unit=240)]
+    async with served("127.0.0.5", port, *devices):
+        survey = await search("127.0.0.5", port, units=(1, 126, 240))
+    assert [mute.why for mute in survey.mute] == ["unit 1 answers, and is nothing that a profile knows"]
+
+
+async def test_a_line_at_another_speed_is_not_taken_for_a_device(monkeypatch):
+    monkeypatch.setattr(known, "SERIAL_BAUDS", (9600,))
+    async with plugged("2:sdm120:home.pv", garble=True) as path:
+        survey = await Search(Ground(lines=parse_lines([path]), units=(2,)), LIMITS).run()
+    assert survey.found == []
+    assert "the baud rate" in survey.mute[0].why
+
+
 async def test_who_says_nothing_is_named(port):
     async with answering("127.0.0.6", port, WORLD["silent"]), answering("127.0.0.7", port, WORLD["garbling"]):
         survey = await search(["127.0.0.6", "127.0.0.7", "127.0.0.8"], port, limits=LIMITS._replace(answer_s=0.05))
     assert survey.found == []
     whys = {mute.address.host: mute.why for mute in survey.mute}
     assert "another program may hold the only one" in whys["127.0.0.6"]
-    assert "127.0.0.7" in whys
+    assert "no answer in Modbus" in whys["127.0.0.7"]
     assert "127.0.0.8" not in whys, "nobody listens there"
     assert survey.counts["closed"] == 1
 
@@ -141,7 +177,7 @@ async def test_what_the_gateway_reads_is_left_alone(port):
 async def test_time_is_up_and_what_was_found_is_kept(port):
     device = Device(sunspec(common("Acme", "X", "1"), inverter()))
     async with served("127.0.0.2", port, device), answering("127.0.0.6", port, WORLD["silent"]):
-        limits = LIMITS._replace(answer_s=60, total_s=2)
+        limits = LIMITS._replace(answer_s=60, total_s=3)
         survey = await search(["127.0.0.2", "127.0.0.6"], port, limits=limits)
     assert not survey.complete
     assert (len(survey.found), survey.counts["unfinished"]) == (1, 1)

@@ -37,8 +37,8 @@ class Unit:
                     await self.line.read(self.number, read)
             except ModbusError as error:
                 return error.code not in NOBODY_THERE
-            except WireError:
-                return True
+            except WireError:  # no Modbus, or not at this speed
+                continue
             except UnreachableError:
                 raise
             except (SilentError, TimeoutError):

@@ -15,6 +15,7 @@ from .found import Found, Mute
 from .ground import SERIAL_UNITS, Ground, Limits, addresses
 from .recognise import recognise
 
+SILENCE = "takes connections, but gives no answer in Modbus; another program may hold the only one that it serves"
 PAUSE_MS = 1000  # some devices say nothing in the first second of a connection
 Heard = Callable[[str], None]
 
@@ -119,10 +120,8 @@ class Search:
         except TimeoutError:
             self._mute(address, f"it was not done within {self.limits.device_s:g} s; name its unit with --units")
             return
-        if not answered:
-            self._mute(
-                address, "takes connections and says nothing; another program may hold the only one that it answers"
-            )
+        if not answered and not any(mute.address.host == address.host for mute in self.survey.mute):
+            self._mute(address, SILENCE)
 
     async def _serial(self, address: Address) -> None:
         """Find the line's speed by the usual units, then ask all of them."""
@@ -165,9 +164,16 @@ class Search:
             self._mute(unit.line.address, f"unit {unit.number} answered, but not to the end: {error}")
             return
         if found is None:
-            self._mute(unit.line.address, f"unit {unit.number} answers, and is nothing that a profile knows")
+            self._unknown(unit)
         elif not any(_is_same(found, other) for other in self.survey.found):
             self.survey.found.append(found._replace(connect_pause_ms=pause_ms))
+
+    def _unknown(self, unit: Unit) -> None:
+        """Say it once for an address: many answer alike by any unit number."""
+        address = unit.line.address
+        named = {found.address for found in self.survey.found} | {mute.address for mute in self.survey.mute}
+        if address not in named:
+            self._mute(address, f"unit {unit.number} answers, and is nothing that a profile knows")
 
     def _mute(self, address: Address, why: str) -> None:
         self.survey.mute.append(Mute(address, why))
