@@ -22,6 +22,7 @@ from wattprogram import Software, software
 RAW_BANNER, FRIENDLY_BANNER = b"raw REPL; CTRL-B to exit", b'Type "help()"'
 RAW_REPL_S = 5.0
 BOOT_S = 20.0
+SILENCE = "no_wifi"  # a file in the board's folder: while it is there, the radio finds no access point
 HEAP = "256k"  # words are twice as wide as on the chip: about what 128 KB are there, less than it has with Wi-Fi up
 
 

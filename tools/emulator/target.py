@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from civilclock import Clock
-from emulator.board import Board
+from emulator.accesspoint import AccessPoint
+from emulator.board import SILENCE, Board
 from emulator.bus import Bus
 from emulator.errors import EmulatorError
 from emulator.wiring import wire
@@ -54,6 +55,10 @@ class Target(ABC):
         """Give it back."""
         raise UnableError("this target has no switchable supply")
 
+    async def wifi(self, *, on: bool) -> None:  # noqa: ARG002  (no target but the emulated one can)
+        """Switch the access point that it uses on or off."""
+        raise UnableError("this target's access point cannot be switched")
+
     @property
     def bus(self) -> Bus:
         """The emulated bus that its UART is wired to, for faults."""
@@ -96,6 +101,7 @@ class EmulatedTarget(Target):
 
     def __init__(self, folder: Path, clock: Clock, seed: int = 0) -> None:
         self.board = Board(folder, rate=clock.rate, heap=HEAP)
+        self._access_point = AccessPoint(self.board.folder / SILENCE)
         self._bus = Bus(wire(EMULATED_METERS, clock, seed), baud=EMULATED_BAUD, seed=seed)
         self.settings = {
             "wifi": {"ssid": "emulated"},
@@ -124,11 +130,22 @@ class EmulatedTarget(Target):
     async def stop(self) -> None:
         """Stop both."""
         await self.board.stop()
+        await self._access_point.stop()
         await self._bus.stop()
 
     async def power_cut(self) -> None:
         """Kill the VM."""
         await self.board.power_cut()
+
+    async def configure(self, enrolment: dict[str, Any], file: Path) -> None:
+        """Put the configuration on the board; its way to the broker is the access point's."""
+        mqtt = dict(enrolment["mqtt"])
+        mqtt["host"], mqtt["port"] = await self._access_point.relay(mqtt["host"], mqtt["port"])
+        await super().configure(enrolment | {"mqtt": mqtt}, file)
+
+    async def wifi(self, *, on: bool) -> None:
+        """Switch the access point."""
+        await self._access_point.switch(on=on)
 
     async def power_on(self) -> None:
         """Start it again."""

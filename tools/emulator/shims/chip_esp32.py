@@ -19,6 +19,15 @@ def begin(host, folder):
     _path = folder + "/nvs.json"
 
 
+def is_silent():
+    """Whether there is no access point: the host says so by a file in the board's folder."""
+    try:
+        _host.stat(_path.replace("nvs.json", "no_wifi"))
+    except OSError:
+        return False
+    return True
+
+
 def idf_heap_info(capabilities):
     """(total, free, largest block, least free ever) of each heap region: invented, and they never change."""
     return [(16_384, 8_000, 7_900, 7_000), (113_840, 100_000, 90_000, 88_000)]
