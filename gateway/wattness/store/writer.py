@@ -18,6 +18,8 @@ from .integrity import damage
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+FEW = 16  # a board's window, and a little: what waits for their acknowledgement is all there is
+
 # The disk's or the system's fault, which every command of the transaction shares; other errors are one command's own.
 _TROUBLE = (
     apsw.BusyError,
@@ -42,7 +44,10 @@ class _Command(NamedTuple):
 
 
 class Writer:
-    """Runs commands in a thread of its own, many in one transaction, at most one transaction per window."""
+    """Runs commands in a thread of its own, many in one transaction, at most one transaction per window.
+
+    After few frames the window is a third: a board with a backlog sends the next ones when these are acknowledged.
+    """
 
     def __init__(
         self, connection: apsw.Connection, forget: Callable[[], None], window_ms: int, weight_max: int
@@ -91,7 +96,9 @@ class Writer:
                 results = self._commit(group)
                 self._loop.call_soon_threadsafe(_settle, group, results)
                 if open_for_more and self._queue.qsize() < self._weight_max:
-                    time.sleep(max(0.0, began + self._window_s - time.monotonic()))
+                    few = sum(command.weight for command in group) < FEW
+                    window_s = self._window_s / 3 if few else self._window_s
+                    time.sleep(max(0.0, began + window_s - time.monotonic()))
 
     def _gather(self) -> tuple[list[_Command], bool]:
         """Wait for a command, and take what else has come by then."""
