@@ -2,6 +2,7 @@
 
 import ipaddress
 import itertools
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -9,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymodbus.pdu import DecodePDU
 
+from wattness import proxy as package
+from wattness.config import parse as parse_config
 from wattness.devices import Proxy
+from wattness.errors import ConfigError
 from wattness.proxy.access import Access, client_of
 from wattness.proxy.asked import DeclinedError, Written, parse
 from wattness.proxy.mbap import Request, Requests, answer
@@ -20,6 +24,7 @@ from wattwire.plan import Read
 
 REQUEST = st.builds(Request, st.integers(0, 65535), st.integers(0, 255), st.binary(min_size=1, max_size=253))
 PYMODBUS = DecodePDU(True)
+README = Path(package.__file__).with_name("README.md")
 
 
 def fed(data, *cuts):
@@ -195,6 +200,16 @@ def test_writes_are_allowed_by_client_unit_table_and_register(client, unit, writ
 def test_nobody_may_write_what_was_not_allowed():
     with pytest.raises(DeclinedError):
         access().check_write(client_of("127.0.0.1"), 3, Written("holding", 0, 0))
+
+
+def test_the_readmes_configuration_is_one(tmp_path):
+    text = README.read_text().partition("```toml\n")[2].partition("```")[0]
+    (proxy,) = parse_config(text, tmp_path).proxy
+    assert (proxy.units, proxy.allow[0].table, proxy.allow[0].last) == ([100], "holding", 40247)
+    with pytest.raises(ConfigError, match=r"\$\.proxy\[0\]\.listen"):
+        parse_config(text + text[text.index("[[proxy]]") :], tmp_path)
+    with pytest.raises(ConfigError, match="table"):
+        parse_config(text + 'table = "input"\n', tmp_path)
 
 
 def test_readers_may_be_limited_to_networks():
