@@ -26,7 +26,7 @@ from .recent import Recent
 
 CONNECT_S = 3.0
 RECONNECT_S = 1.0  # after a connection that could not be made, nobody tries before
-TCP_LEAST_S, TCP_MOST_S = 0.5, 5.0  # networks pause where wires do not
+TCP_LEAST_S, TCP_FIRST_S, TCP_MOST_S = 0.5, 2.0, 5.0  # networks pause where wires do not
 TIMED_OUT_MAX = 2  # in a row on one TCP connection, behind which several units may be
 UNITS_MAX = 256
 
@@ -223,7 +223,7 @@ class Line:
         if self.address.kind == "serial":
             return wait_s
         if not pace.answers:
-            return max(wait_s, 2.0)
+            return max(wait_s, TCP_FIRST_S)
         return min(max(4 * wait_s, TCP_LEAST_S), TCP_MOST_S)
 
 
