@@ -50,6 +50,20 @@ class Device:
         return None
 
 
+class Minding(Device):
+    """Answers in a manner of its own, or not at all, where it has no registers."""
+
+    def __init__(self, words, manner):
+        super().__init__(words)
+        self.manner = manner
+
+    async def _action(self, code, start, *rest):
+        refusal = await super()._action(code, start, *rest)
+        if refusal is not None and self.manner == "silent":
+            await asyncio.sleep(3600)
+        return None if refusal is None else self.manner
+
+
 class Nonsense(Device):
     """Whatever it is asked, it answers something."""
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pymodbus.constants import ExcCodes
 
 from wattness.config import parse
 from wattness.devices import parse_address
@@ -86,6 +87,25 @@ async def test_a_device_that_answers_by_any_unit_is_one(port):
     assert [found.unit for found in survey.found] == [1]
 
 
+async def test_units_that_nobody_has_are_no_devices(port):
+    async with served("127.0.0.2", port, Device(sunspec(common("Acme", "X", "1"), inverter()))):
+        survey = await search("127.0.0.2", port, units=())
+    assert ([found.unit for found in survey.found], survey.mute) == ([1], [])
+
+
+@pytest.mark.parametrize("manner", [ExcCodes.DEVICE_FAILURE, ExcCodes.DEVICE_BUSY, "silent"])
+async def test_a_device_that_minds_registers_it_does_not_have(port, manner):
+    device = WORLD["Minding"](WORLD["DEYE"], manner)
+    async with served("127.0.0.2", port, device):
+        survey = await search("127.0.0.2", port)
+    profiles = {offer.profile for found in survey.found for offer in found.offers}
+    if manner == "silent":  # too many silences, then it is named and left alone
+        assert profiles == set()
+        assert "not to the end" in survey.mute[0].why
+    else:
+        assert profiles == {"deye_sunsynk_1p"}
+
+
 async def test_a_hybrid_is_offered_as_each_of_its_roles(port):
     async with served("127.0.0.2", port, Device(WORLD["DEYE"])):
         survey = await search("127.0.0.2", port)
@@ -100,7 +120,7 @@ async def test_a_hybrid_is_offered_as_each_of_its_roles(port):
 @pytest.mark.parametrize(("kind", "profile"), [("sdm120", "eastron_sdm120"), ("sdm630", "eastron_sdm630")])
 async def test_an_eastron_behind_a_converter(port, kind, profile):
     async with bus("127.0.0.4", port, f"1:{kind}:home.grid"):
-        survey = await search("127.0.0.4", port)
+        survey = await search("127.0.0.4", port, limits=LIMITS._replace(answer_s=0.4))
     assert summary(survey)[0] == ("127.0.0.4", "rtu+tcp", 1, profile, "grid", "possible")
     assert not survey.mute
 
@@ -121,7 +141,7 @@ async def test_what_is_proposed_can_be_metered(port, tmp_path, words):
             line.close()
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(8))
 async def test_nonsense_is_no_device(port, seed):
     async with served("127.0.0.5", port, Nonsense(seed)):
         survey = await search("127.0.0.5", port)

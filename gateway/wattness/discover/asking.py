@@ -11,8 +11,8 @@ from wattwire.errors import WireError
 from wattwire.modbus import ModbusError
 from wattwire.plan import Read
 
-PROBES = (Read(modbus.HOLDING, 40000, 2), Read(modbus.INPUT, 0, 2))
-NOBODY_THERE = (10, 11)  # what a gateway says of a unit that it cannot reach
+PROBES = (Read(modbus.HOLDING, 40000, 2), Read(modbus.INPUT, 0, 2), Read(modbus.HOLDING, 0, 2))
+NOBODY_THERE = (4, 10, 11)  # what is said of a unit that cannot be reached
 SILENCES_MAX = 4  # then the unit is left alone
 HOLE = 8  # registers that are cheaper to read along than to ask for once more
 
@@ -36,7 +36,8 @@ class Unit:
                 async with asyncio.timeout(answer_s):
                     await self.line.read(self.number, read)
             except ModbusError as error:
-                return error.code not in NOBODY_THERE
+                if error.code in NOBODY_THERE:
+                    continue
             except WireError:  # no Modbus, or not at this speed
                 continue
             except UnreachableError:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from wattness.modbus.binding import walk_map
+from wattness.modbus.line import SilentError, UnreachableError
 from wattness.profiles import Walks, bundled_profile, model_profile
 from wattwire import modbus, profile, sunspec
 
@@ -19,7 +20,7 @@ COUNTERS = ("energy_import", "energy_export")
 
 async def recognise(unit: Unit) -> Found | None:
     """Return what the unit can be, the surest offers first, or None. Raises SilentError."""
-    models = await walk_map(unit.line, unit.number)
+    models = await _map(unit)
     texts = await _common(unit, models)
     maker = known.of_maker(texts.get("manufacturer"))
     offers = await _by_its_maker(unit, maker, texts) if models and maker and not maker.walks else []
@@ -36,6 +37,16 @@ async def recognise(unit: Unit) -> Found | None:
     if serial is None:
         fingerprint += tuple((await _counters(unit, offers[0])).items())
     return Found(unit.line.address, unit.number, maker_text, model_text, serial, tuple(offers), 0, fingerprint)
+
+
+async def _map(unit: Unit) -> list[sunspec.Model]:
+    """Return the SunSpec models; some devices say nothing, or nothing fitting, of registers that they do not have."""
+    try:
+        return await walk_map(unit.line, unit.number)
+    except UnreachableError:
+        raise
+    except SilentError:
+        return []
 
 
 async def _common(unit: Unit, models: list[sunspec.Model]) -> dict[str, str | None]:

@@ -161,19 +161,19 @@ class Search:
         try:
             found = await recognise(unit)
         except SilentError as error:
-            self._mute(unit.line.address, f"unit {unit.number} answered, but not to the end: {error}")
+            self._unknown(unit, f"answered, but not to the end: {error}")
             return
         if found is None:
-            self._unknown(unit)
+            self._unknown(unit, "answers, and is nothing that a profile knows")
         elif not any(_is_same(found, other) for other in self.survey.found):
             self.survey.found.append(found._replace(connect_pause_ms=pause_ms))
 
-    def _unknown(self, unit: Unit) -> None:
+    def _unknown(self, unit: Unit, why: str) -> None:
         """Say it once for an address: many answer alike by any unit number."""
         address = unit.line.address
         named = {found.address for found in self.survey.found} | {mute.address for mute in self.survey.mute}
         if address not in named:
-            self._mute(address, f"unit {unit.number} answers, and is nothing that a profile knows")
+            self._mute(address, f"unit {unit.number} {why}")
 
     def _mute(self, address: Address, why: str) -> None:
         self.survey.mute.append(Mute(address, why))
