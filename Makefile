@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
+TARGET ?= emulated
+SETTINGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check soak bench firmware lock clean
+.PHONY: help setup demo test hil check soak bench firmware lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -25,6 +27,9 @@ demo: $(READY) ## meter a recorded day on emulated boards, up to the paid report
 
 test: $(READY) ## all tests that a change must pass
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not soak" $(ARGS)
+
+hil: $(READY) ## the scenarios on a board; a real one: make hil TARGET=/dev/ttyUSB0 SETTINGS=board.json
+	$(BIN)/python -m pytest hil_tests -m "not soak" --target $(TARGET) $(if $(SETTINGS),--target-settings $(SETTINGS)) $(ARGS)
 
 soak: $(READY) ## the long loops: random kills, power cuts, fixed-heap hours
 	$(BIN)/python -m pytest -m soak --timeout 3600 $(ARGS)

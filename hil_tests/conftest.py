@@ -37,9 +37,10 @@ def clock(real: bool) -> Clock:  # noqa: FBT001  (a fixture)
 
 
 @pytest.fixture
-async def home(tmp_path: Path, clock: Clock) -> AsyncIterator[Home]:
-    """A running gateway that reports to nobody."""
+async def home(tmp_path: Path, clock: Clock, real: bool) -> AsyncIterator[Home]:  # noqa: FBT001  (a fixture)
+    """A running gateway that reports to nobody; a real board reaches its broker from the network."""
     home = Home(tmp_path, clock, paid=False)
+    home.mqtt_host = "0.0.0.0" if real else home.mqtt_host  # noqa: S104  (for the time of the test)
     try:
         await home.start()
         yield home

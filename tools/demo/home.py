@@ -19,7 +19,7 @@ INTERVAL_S = 300
 
 _CONFIG = """
 [mqtt]
-listen = "127.0.0.1:{mqtt}"
+listen = "{host}:{mqtt}"
 
 [web]
 listen = "127.0.0.1:{page}"
@@ -51,6 +51,7 @@ class Home:
         page, self.mqtt_port, network = free_ports(3)
         self.page = f"http://127.0.0.1:{page_port or page}"
         self.network = f"http://127.0.0.1:{network}"
+        self.mqtt_host = "127.0.0.1"  # where its broker listens for boards
         self.processes: list[Process] = []
         self.token = ""
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
@@ -81,7 +82,9 @@ class Home:
         """Make the gateway's folder, configuration and key."""
         await self.wattness("init")
         page = self.page.rpartition(":")[2]
-        config = _CONFIG.format(mqtt=self.mqtt_port, page=page, interval_s=INTERVAL_S, clock=self.clock)
+        config = _CONFIG.format(
+            host=self.mqtt_host, mqtt=self.mqtt_port, page=page, interval_s=INTERVAL_S, clock=self.clock
+        )
         network = _NETWORK.format(network=self.network) if self.paid else ""
         (self.home / "gateway.toml").write_text(config + network)
         await self.wattness("key", "new")

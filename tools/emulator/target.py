@@ -14,7 +14,7 @@ from emulator.bus import Bus
 from emulator.errors import EmulatorError
 from emulator.wiring import wire
 
-MPREMOTE_S = 60.0
+PATIENCE_S = 300.0  # a whole program over a slow line
 PERIOD_MS = 15_000
 HEAP = "320k"  # what a chip has, twice: the VM's objects are 64 bits wide
 EMULATED_BAUD = 38_400
@@ -66,12 +66,15 @@ class Target(ABC):
 
     async def mpremote(self, *words: str) -> str:
         """Run the real mpremote on it; returns what it printed, raises EmulatorError when it fails."""
+        return await self._run("mpremote", "connect", str(self.port), *words)
+
+    async def _run(self, program: str, *words: str) -> str:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "mpremote", "connect", str(self.port), *words,
+            sys.executable, "-m", program, *words,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         try:
-            async with asyncio.timeout(MPREMOTE_S):
+            async with asyncio.timeout(PATIENCE_S):
                 output, _ = await process.communicate()
         finally:
             if process.returncode is None:
@@ -79,7 +82,7 @@ class Target(ABC):
                 await process.wait()
         text = output.decode(errors="replace").replace("\r", "")
         if process.returncode:
-            raise EmulatorError(f"mpremote {words[0]}: {text.strip()[-500:]}")
+            raise EmulatorError(f"{program} {' '.join(words)}: {text.strip()[-500:]}")
         return text
 
     async def make_key(self) -> str:
@@ -164,7 +167,8 @@ class SerialTarget(Target):
         return self._port
 
     async def start(self) -> None:
-        """Forget key, log and configuration of earlier runs."""
+        """Install the program of this tree, and forget key, log and configuration of earlier runs."""
+        await self._run("wattness", "board", "install", str(self.port))
         await self.mpremote("exec", FORGET)
 
     async def stop(self) -> None:
@@ -174,7 +178,7 @@ class SerialTarget(Target):
 FORGET = """
 import esp32, os
 nvs = esp32.NVS("wattness")
-for key in ("key", "boot", "log", "cmd", "gw"):
+for key in ("key", "boot", "log", "cmd", "gw", "prog", "rel"):
     try: nvs.erase_key(key)
     except OSError: pass
 nvs.commit()
