@@ -1,14 +1,17 @@
 """An ESP32's boot loader on a TCP port, for esptool: the ROM's serial protocol, and its stub's once that is uploaded.
 
-Protocol: Espressif's "Serial Protocol" page. What esptool writes lands in `flash`; nothing of the chip runs.
+Protocol: Espressif's "Serial Protocol" page. What esptool writes lands in `flash`; none of it runs. Once something was
+flashed, the port is the REPL of the board at `repl`, as a chip's port is after the reset.
 """
 
 import asyncio
 import contextlib
 import hashlib
+import os
 import struct
 import zlib
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Self
 
 END, ESCAPE = 0xC0, 0xDB
@@ -45,6 +48,7 @@ class Bootloader:
     def __init__(self, chip_id: int = ESP32_S3, flash_bytes: int = 4 << 20, hangs_up_after: int | None = None) -> None:
         """`hangs_up_after` so many blocks of flash data, as a cable that is pulled."""
         self.flash = bytearray(b"\xff" * flash_bytes)
+        self.repl: Path | None = None
         self.erased = False
         self.stub = False
         self.blocks = 0
@@ -78,6 +82,10 @@ class Bootloader:
         return f"socket://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.repl is not None and self.blocks:
+            await _bridge(self.repl, reader, writer)
+            return
+
         async def send(packet: bytes) -> None:
             writer.write(slip(packet))
             await writer.drain()
@@ -147,3 +155,19 @@ class Bootloader:
     def _store(self, data: bytes) -> None:
         self.flash[self._at : self._at + len(data)] = data
         self._at += len(data)
+
+
+async def _bridge(port: Path, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Carry bytes between a client and a serial port until the client goes."""
+    line = os.open(port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    loop = asyncio.get_running_loop()
+    loop.add_reader(line, lambda: writer.write(os.read(line, 4096)))
+    try:
+        while data := await reader.read(256):
+            os.write(line, data)
+    except ConnectionError:
+        pass  # the client went without a word
+    finally:
+        loop.remove_reader(line)
+        os.close(line)
+        writer.close()

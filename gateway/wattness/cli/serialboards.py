@@ -46,14 +46,13 @@ def install(port: Annotated[str, PORT]) -> None:
 
     with bars() as progress, Repl(port) as repl:
         done = put_on(repl, progress)
-        has_key = bool(repl.ask("import json\nfrom wattboard import keys\nkeys.show()"))
         repl.reset()
     place = "in its ROM partition" if done.layout == "rom" else "as files"
     what = f"{done.written_bytes} bytes written" if done.written_bytes else "it was all there"
     typer.echo(f"The program is on the board, {place} ({what}, {done.removed} old files removed).")
     if done.note:
         typer.echo(f"It is not in ROM: {done.note}.", err=True)
-    if not has_key:
+    if not done.has_key:
         typer.echo(f"Next: wattness board enrol {port}")
 
 

@@ -34,6 +34,12 @@ try:
 except OSError: pass
 """
 
+HAS_KEY = """
+import esp32
+try: print(esp32.NVS("wattness").get_blob("key", bytearray(32)))
+except OSError: print(0)
+"""
+
 
 class Installed(NamedTuple):
     """What an installation did."""
@@ -43,6 +49,7 @@ class Installed(NamedTuple):
     written_bytes: int
     removed: int  # old copies
     note: str  # why it is not in ROM, where one might think so
+    has_key: bool
 
 
 def install(repl: Repl, progress: Progress) -> Installed:
@@ -50,14 +57,12 @@ def install(repl: Repl, progress: Progress) -> Installed:
     facts = look(repl)
     layout, new, note = _chosen(facts)
     progress("looking", 0, 1)
-    held = listed(repl, (*FOLDERS, MAIN, *SLOTS))
+    held = listed(repl, (*FOLDERS, MAIN))
     old = _old(held, new)
     wanted = {path: data for path, data in new.files.items() if held.get(path) != digest(data)}
     _check_room(facts, wanted, held)
     empty = [package.rstrip("/") for package in PACKAGES if not any(path.startswith(package) for path in new.files)]
-    remove(repl, (*old, *empty, MAIN + ".new"))  # even an empty folder would go before the one in ROM
-    if any(path in held for path in SLOTS):
-        remove(repl, SLOTS)
+    remove(repl, (*old, *empty, *SLOTS, MAIN + ".new"))  # even an empty folder would go before the one in ROM
     repl.run(FORGET_SLOTS)
     written = 0
     if new.rom and repl.run(ROM_DIGEST % {"size": len(new.rom)}, 60).strip() != digest(new.rom):
@@ -67,7 +72,8 @@ def install(repl: Repl, progress: Progress) -> Installed:
     rest = {path: data for path, data in wanted.items() if path != MAIN}
     put(repl, {**rest, **main}, progress)  # what starts the program comes last
     _check(repl, new)
-    return Installed(facts, layout, written + sum(map(len, wanted.values())), len(old), note)
+    written += sum(map(len, wanted.values()))
+    return Installed(facts, layout, written, len(old), note, bool(repl.ask(HAS_KEY)))
 
 
 def built(layout: Layout) -> Software:

@@ -92,8 +92,9 @@ def merged(
 
 
 def parse_stream(text: str) -> dict[str, Any]:
-    """Read `role:profile:unit[:rated W]`; raises ConfigError."""
+    """Read `role:profile:unit[:rated W][:inverted]`; raises ConfigError."""
     parts = text.split(":")
+    inverted = parts[-1] == "inverted" and bool(parts.pop())
     if len(parts) not in {3, 4} or not all(part.isdigit() for part in parts[2:]):
         raise ConfigError(
             f"{text!r} is not ROLE:PROFILE:UNIT or ROLE:PROFILE:UNIT:RATED_W, e.g. grid:eastron_sdm630:1."
@@ -105,8 +106,9 @@ def parse_stream(text: str) -> dict[str, Any]:
         raise ConfigError(f"{text!r}: the unit must be 1 to 247.")
     if name != SUNSPEC:
         bundled_profile(name, role)
-    stream = {"role": role, "profile": name, "unit": unit, "period_ms": PERIOD_MS}
-    return stream | ({"rated_w": int(parts[3])} if len(parts) == 4 else {})
+    stream: dict[str, Any] = {"role": role, "profile": name, "unit": unit, "period_ms": PERIOD_MS}
+    stream |= {"rated_w": int(parts[3])} if len(parts) == 4 else {}
+    return stream | ({"inverted": True} if inverted else {})
 
 
 def parse_bus(text: str) -> Wiring:
