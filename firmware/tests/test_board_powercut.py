@@ -24,3 +24,8 @@ def test_every_power_cut_of_an_updates_life(run_micropython):
     operations, cuts = map(int, printed.splitlines()[-1].split())
     assert operations > 60
     assert cuts == 3 * operations
+
+
+def test_a_flash_full_of_another_versions_log_is_no_end(run_micropython):
+    printed = run_micropython((ON_BOARD / "oldlog.py").read_text(), heap="8m")
+    assert printed.split(maxsplit=3) == ["4", "1", "True", "['4']\n"]

@@ -9,6 +9,7 @@ import os
 from wattboard.log import REMAINS, Log, LogBrokenError
 
 NO_LOG = 0
+ROOM_BYTES = 65536  # a log needs so much to begin
 
 
 class Logbook:
@@ -28,6 +29,8 @@ class Logbook:
         log = self._open(number) if number != NO_LOG else None
         self.remains = self._find_remains() if same else None
         limit_bytes = self.limit_bytes
+        if log is None and self.remains is None and _free_bytes(self.root) < ROOM_BYTES:
+            self._remove_all_but(NO_LOG)  # another version's, which takes the room and says nothing to this one
         if self.remains is not None:
             limit_bytes -= self.remains.used_bytes()
         if log is not None and same:
@@ -87,10 +90,20 @@ def _names(folder):
         return []
 
 
-def _remove(folder):
-    for name in _names(folder):
-        os.remove(folder + "/" + name)
+def _remove(path):
+    """Delete a file, or a folder with what is in it."""
+    for name in _names(path):
+        _remove(path + "/" + name)
+    for remove in (os.remove, os.rmdir):
+        try:
+            remove(path)
+        except OSError:
+            pass  # it is of the other kind, or was not there
+
+
+def _free_bytes(path):
     try:
-        os.rmdir(folder)
+        figures = os.statvfs(path)
     except OSError:
-        pass  # there was none
+        return ROOM_BYTES  # there is no log yet
+    return figures[0] * figures[3] if figures[3] <= figures[2] else 0  # LittleFS counts below nothing when it is full

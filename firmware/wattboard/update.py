@@ -82,7 +82,8 @@ class Download:
             remove(self._path)
             self._at = 0
         figures = os.statvfs("/")
-        if self._size - self._at + RESERVE_BYTES > figures[0] * figures[3]:
+        free = figures[3] if figures[3] <= figures[2] else 0  # LittleFS counts below nothing when it is full
+        if self._size - self._at + RESERVE_BYTES > figures[0] * free:
             return False
         if not self._at:
             self._write(release.head(self.envelope), "wb")
