@@ -33,6 +33,10 @@ CONFIG_TEXT = """\
 # final_after_h = 24                  # so long a gap is waited for
 # future_s = 120                      # rows dated further ahead are quarantined
 
+[history]
+# raw_days = 30                       # older frames become compressed rows; values and aggregates stay for ever
+# proof_days = 400                    # … but not while a network may still ask for them as evidence
+
 [homeassistant]
 # enabled = false                     # tell Home Assistant, by MQTT discovery; `wattness homeassistant` shows the login
 # url = "mqtt://user@broker.example"  # the home's own broker, instead of ours; password_file and ca_file as above

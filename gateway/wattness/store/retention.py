@@ -44,10 +44,14 @@ class Retention:
 
     def step(self, now_ms: int) -> bool:
         """Make chunks of one board's day, if one is old enough; tells whether there may be another one."""
-        with self._history, self._store:
-            for board_id, board_key, state in ask(self._store, "SELECT id, board_key, state FROM board"):
-                if state != "quarantined" and self._compact(board_id, board_key, now_ms):
-                    return True
+        self._history.pragma("synchronous", "full")  # on the disk before the frames may go
+        try:
+            with self._history, self._store:
+                for board_id, board_key, state in ask(self._store, "SELECT id, board_key, state FROM board"):
+                    if state != "quarantined" and self._compact(board_id, board_key, now_ms):
+                        return True
+        finally:
+            self._history.pragma("synchronous", "normal")
         return False
 
     def _compact(self, board_id: int, board_key: bytes, now_ms: int) -> bool:
