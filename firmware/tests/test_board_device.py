@@ -10,6 +10,7 @@ from wattboard.errors import ConfigError, SilentError, UnsuitableError
 from wattwire import sunspec as walking
 from wattwire.errors import WireError
 from wattwire.modbus import ModbusError
+from wattwire.schedule import Schedule
 
 PROFILES = Path(__file__).parents[1] / "profiles"
 INVERTER = {"role": "pv", "profile": "sunspec", "unit": 3, "period_ms": 1000, "points": ["power", "energy_export"]}
@@ -237,6 +238,21 @@ async def test_what_a_device_refuses_is_learned_and_tried_again_with_the_next_fu
     before = line.reads
     await meter.poll()
     assert line.reads - before > 3, "what it did not have it may have by now"
+
+
+async def test_what_is_learned_in_full_polls_stays_until_all_is_read():
+    line = Minds(dict.fromkeys(range(200), 0))
+    points = ["power", "energy_import", "frequency", "power_l1", "voltage_l1"]
+    meter = made({"profile": "eastron_sdm630", "role": "grid", "unit": 3, "points": points}, line)
+    schedule = Schedule(1000, 0)
+    rows = []
+    for second in range(5):
+        level = schedule.level(1000 * second)
+        rows.append((await meter.poll(level))[0])
+        if meter.is_complete:
+            schedule.took(level, 1000 * second)
+    assert [0, 0, None, 0, 0] in rows
+    assert level < device.FULL
 
 
 async def test_a_device_that_refuses_all_is_silent():

@@ -100,7 +100,7 @@ class Device:
         bound = self._profile
         if bound is None:
             raise SilentError  # it was never identified
-        if level == FULL and self._learned:
+        if level == FULL and self._learned and self.is_complete:
             self._learned = None  # what it did not have it may have by now
             self._plan()
         self._refused = None
