@@ -216,6 +216,31 @@ async def test_registers_that_the_device_lacks_cost_only_their_points(tmp_path):
         assert None not in columns["power"]
 
 
+async def test_lessons_are_kept_until_all_is_read(tmp_path):
+    make_key(tmp_path)
+
+    class Minds(FakeMeter):
+        """Register 50 is not there, and no read may go over 70 either."""
+
+        async def _action(self, code, start, *rest):
+            first, count = rest[:2]
+            if first <= 50 < first + count or first < 70 < first + count:
+                return ExcCodes.ILLEGAL_ADDRESS
+            return await super()._action(code, start, *rest)
+
+    meter = Minds()
+    async with served(meter) as port, opened(config_of(tmp_path, port)) as (_, _, meters, _):
+        (one,) = meters.meters
+        await one.meet()
+        for at in range(1, 4):
+            await one._poll(100 * at)
+        assert one.device.is_complete
+        meter.requests.clear()
+        await one._poll(500)
+        assert len(meter.requests) == 3, "0 to 5, 52, and 70 to 75"
+        assert len(one._place.rows.times) == 4
+
+
 async def test_exponents_that_change_seal_the_frame(tmp_path):
     make_key(tmp_path)
 

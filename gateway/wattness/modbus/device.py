@@ -88,7 +88,7 @@ class Device:
         bound = self.binding
         if bound is None:
             raise SilentError("it was never identified")
-        if level == FULL:
+        if level == FULL and self.is_complete:
             self._learned = plan.NOTHING  # what it did not have it may have by now
         if level == FULL or self._noisy != self._is_noisy():
             self._plan(bound)
