@@ -3,6 +3,7 @@
 import asyncio
 import struct
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusTcpServer
@@ -10,6 +11,7 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 
 from wattness.clock import Clock
 from wattness.config import parse
+from wattness.ingest.bleradio import Radio
 from wattness.ingest.modbus import Meters
 from wattness.ingest.shelf import open_shelf
 from wattness.intake import Intake
@@ -112,7 +114,7 @@ def make_key(home, name="device.key"):
 
 
 @asynccontextmanager
-async def opened(config, clock=None):
+async def opened(config, clock=None, backends=None):
     """Run store, intake and own logs of a home; gives (store, shelf, meters, intake), devices not yet polled."""
     clock = clock or Clock()
     async with open_store(config.path("wattness.db"), Settings(GATEWAY, ("alpha",), clock=clock, window_ms=1)) as store:
@@ -123,7 +125,7 @@ async def opened(config, clock=None):
                 raise AssertionError(acks)
 
             intake = Intake(store, verifiers, shelf.acknowledging(nobody))
-            meters = Meters(config.device, shelf)
+            meters = Meters(config.device, shelf, Radio(Path(config.home), shelf.uptime, backends))
             tasks = [asyncio.create_task(work) for work in (intake.run(), shelf.run(intake.offer))]
             try:
                 yield store, shelf, meters, intake

@@ -17,6 +17,7 @@ from .enrolment import board_settings
 from .errors import WattnessError
 from .homeassistant.bridge import Bridge, Facts
 from .housekeeping import BoardsWatch, CountsWatch, HolesWatch, every, logins
+from .ingest.bleradio import Radio
 from .ingest.lorawan import LorawanLink
 from .ingest.modbus import Meters
 from .ingest.mqtt import MqttLink
@@ -149,8 +150,8 @@ async def _tasks() -> AsyncIterator[Tasks]:
 
 
 def _devices(config: Config, shelf: Shelf) -> tuple[Meters, Proxies]:
-    meters = Meters(config.device, shelf)
-    targets = {meter.settings.name: Target(meter.device.line, meter.settings.unit) for meter in meters.meters}
+    meters = Meters(config.device, shelf, Radio(Path(config.home), shelf.uptime))
+    targets = {device.name: Target(line, device.unit) for device, line in meters.shared()}
     return meters, Proxies(config.proxy, targets)
 
 

@@ -1,6 +1,7 @@
 """What the gateway reads itself: the part of the configuration for devices and their proxies."""
 
 import ipaddress
+import re
 from typing import Annotated, Literal, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
@@ -12,7 +13,13 @@ from .errors import ConfigError
 KEY_DEFAULT = "file:device.key"
 TCP_PORT = 502
 PARITIES = ("N", "E", "O")
+BLE = "ble"
 BAUDS = (1200, 2400, 4800, 9600, 14400, 19200, 28800, 38400, 57600, 76800, 115200)
+
+# Six bytes; Apple's systems give each device an identifier of their own instead.
+_RADIO_ADDRESS = re.compile(
+    r"\A(([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\Z"
+)
 
 Name = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9 _.-]{0,63}\Z")]
 Register = Annotated[int, Meta(ge=0, le=65535)]
@@ -20,10 +27,11 @@ Unit = Annotated[int, Meta(ge=0, le=255)]
 
 
 class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A device that the gateway reads by Modbus, and signs for with a key of its own."""
+    """A device that the gateway reads by Modbus or Bluetooth, and signs for with a key of its own."""
 
     name: Name
-    url: str  # tcp://host:502 | rtu+tcp://host:port | serial:///dev/ttyUSB0?baud=9600&parity=N&stopbits=1
+    # tcp://host:502 | rtu+tcp://host:port | serial:///dev/ttyUSB0?baud=9600&parity=N&stopbits=1 | ble:C0:FF:EE:00:00:01
+    url: str
     role: Literal["pv", "battery", "grid", "load", "vehicle", "charger"]
     profile: str = "sunspec"
     unit: Unit = 1
@@ -34,6 +42,8 @@ class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inverted: bool = False  # the meter is wired the wrong way round
     key: str = KEY_DEFAULT  # whose log its rows go to; devices may share one
     connect_pause_ms: Annotated[int, Meta(ge=0, le=10_000)] = 0  # that the device wants after a connection
+    key_file: str = ""  # of mode 0600: the encryption key of a Victron device's adverts
+    awake_mv: Annotated[int, Meta(ge=12_000, le=16_000)] | None = None  # at which a car charges its 12-V battery
 
 
 class Allow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,8 +71,8 @@ class Proxy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Address(NamedTuple):
     """Where a device is, taken apart. Devices with the same address share one connection."""
 
-    kind: str  # tcp | rtu+tcp | serial
-    host: str  # or the serial port's path
+    kind: str  # tcp | rtu+tcp | serial | ble
+    host: str  # or the serial port's path, or the radio's address
     port: int = 0
     baud: int = 0
     parity: str = "N"
@@ -91,8 +101,11 @@ def parse_address(url: str, path: str) -> Address:
             return Address(parts.scheme, parts.hostname, port or TCP_PORT, baud=9600 if "rtu" in parts.scheme else 0)
     elif parts.scheme == "serial" and not parts.netloc and len(parts.path) > 1:
         return _serial(parts.path, parts.query, path)
+    elif parts.scheme == BLE and _RADIO_ADDRESS.match(url.partition(":")[2]):
+        return Address(BLE, url.partition(":")[2].upper())
     raise ConfigError(
-        f"{path}: expected tcp://host:502, rtu+tcp://host:port or serial:///dev/ttyUSB0?baud=9600, found {url!r}"
+        f"{path}: expected tcp://host:502, rtu+tcp://host:port, serial:///dev/ttyUSB0?baud=9600 or"
+        f" ble:C0:FF:EE:00:00:01, found {url!r}"
     )
 
 
@@ -119,27 +132,36 @@ def parse_network(text: str, path: str) -> ipaddress.IPv4Network | ipaddress.IPv
 
 def check(devices: list[Device], proxies: list[Proxy]) -> None:
     """Raise ConfigError for what a type cannot say."""
-    names = [device.name for device in devices]
     for index, device in enumerate(devices):
-        path = f"$.device[{index}]"
-        if names.count(device.name) > 1:
-            raise ConfigError(f"{path}.name: the name {device.name!r} is used twice")
-        parse_address(device.url, f"{path}.url")
-        others = [other for other in devices if other.key == device.key and other is not device]
-        if device.role == "vehicle" and others:
-            raise ConfigError(
-                f"{path}.key: a vehicle's rows need a log that nothing else is in; make another key with"
-                " `wattness device key new car.key`"
-            )
+        _check_device(device, [other for other in devices if other is not device], f"$.device[{index}]")
     for index, proxy in enumerate(proxies):
         path = f"$.proxy[{index}]"
         if [other.listen for other in proxies].count(proxy.listen) > 1 and not proxy.listen.endswith(":0"):
             raise ConfigError(f"{path}.listen: {proxy.listen} is used twice; each proxy needs a port of its own")
-        if proxy.device not in names:
-            raise ConfigError(f"{path}.device: there is no [[device]] of the name {proxy.device!r}")
-        for text in proxy.clients:
-            parse_network(text, f"{path}.clients")
-        for number, allow in enumerate(proxy.allow):
-            parse_network(allow.client, f"{path}.allow[{number}].client")
-            if allow.last < allow.first:
-                raise ConfigError(f"{path}.allow[{number}].last: must not be less than first")
+        _check_proxy(proxy, {device.name: device for device in devices}, path)
+
+
+def _check_device(device: Device, others: list[Device], path: str) -> None:
+    if any(other.name == device.name for other in others):
+        raise ConfigError(f"{path}.name: the name {device.name!r} is used twice")
+    address = parse_address(device.url, f"{path}.url")
+    if address.kind != BLE and (device.key_file or device.awake_mv is not None):
+        raise ConfigError(f"{path}: key_file and awake_mv are for devices at ble:…")
+    if device.role == "vehicle" and any(other.key == device.key for other in others):
+        raise ConfigError(
+            f"{path}.key: a vehicle's rows need a log that nothing else is in; make another key with"
+            " `wattness device key new car.key`"
+        )
+
+
+def _check_proxy(proxy: Proxy, devices: dict[str, Device], path: str) -> None:
+    if proxy.device not in devices:
+        raise ConfigError(f"{path}.device: there is no [[device]] of the name {proxy.device!r}")
+    if parse_address(devices[proxy.device].url, path).kind == BLE:
+        raise ConfigError(f"{path}.device: {proxy.device!r} speaks no Modbus; it cannot be shared")
+    for text in proxy.clients:
+        parse_network(text, f"{path}.clients")
+    for number, allow in enumerate(proxy.allow):
+        parse_network(allow.client, f"{path}.allow[{number}].client")
+        if allow.last < allow.first:
+            raise ConfigError(f"{path}.allow[{number}].last: must not be less than first")

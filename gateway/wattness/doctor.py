@@ -15,11 +15,14 @@ from urllib.parse import urlsplit
 
 import aiomqtt
 import apsw
+from bleak import BleakScanner
 
 from .broker import find_program
 from .config import DATABASE_NAME, Config, load, split_address
+from .devices import BLE, parse_address
 from .endpoints import remote, tls_context
 from .errors import ConfigError, StoreError
+from .ingest.ble import LOST, why
 from .keys import open_signer
 from .lock import FileLock
 from .model import Endpoint
@@ -60,6 +63,7 @@ async def examine(home: Path) -> list[Finding]:
     running = is_running(config)
     found += await _broker(config, running=running)
     found += await _home_assistant(config)
+    found += await _bluetooth(config)
     found += _database(config)
     found += [finding for one in config.network for finding in await _network(one.name, one.url)]
     return found
@@ -165,6 +169,18 @@ async def _home_assistant(config: Config) -> list[Finding]:
     if not (home.enabled and home.url):
         return []
     return await _remote("Home Assistant", lambda: remote(config, home, "$.homeassistant"))
+
+
+async def _bluetooth(config: Config) -> list[Finding]:
+    """Switch the scanner on and off again: nothing else proves that there is one."""
+    if all(parse_address(device.url, device.name).kind != BLE for device in config.device):
+        return []
+    try:
+        async with asyncio.timeout(CONNECT_S), BleakScanner():
+            return [Finding(OK, "Bluetooth", "this machine can listen")]
+    except LOST as error:
+        remedy = "Install bluez, start its service, switch the adapter on, and let this user use it."
+        return [Finding(FAILURE, "Bluetooth", why(error), remedy)]
 
 
 async def _remote(subject: str, endpoint: Callable[[], Endpoint]) -> list[Finding]:

@@ -58,6 +58,13 @@ CONFIG_TEXT = """\
 # rated_w = 7000
 # key = "file:device.key"             # made by `wattness device key new`
 
+# [[device]]                          # a battery in Bluetooth's reach; `wattness discover --ble` lists them
+# name = "pack"
+# url = "ble:C0:FF:EE:00:00:01"
+# role = "battery"                    # or pv, for a Victron solar charger
+# profile = "jbd"                     # jbd, daly, jk, victron, victron_vebus, …
+# key_file = ""                       # for Victron: a file of mode 0600 with the encryption key that its app shows
+
 # [[proxy]]                           # lets many clients share such a device
 # device = "inverter"
 # listen = "127.0.0.1:1502"

@@ -1,4 +1,4 @@
-"""Reads the configured Modbus devices by their schedules, into the gateway's own logs.
+"""Reads the configured devices, by Modbus or radio, by their schedules into the gateway's own logs.
 
 A device has one of these states. Only `metering` makes rows; a value that is missing is never zero.
 new: not asked yet · metering · silent: asked again after 2 s to 5 min · wrong_map: it answers, but is not what the
@@ -18,6 +18,8 @@ from wattness.modbus.device import Device
 from wattness.modbus.line import Line, SilentError
 from wattwire.schedule import Schedule
 
+from .bleradio import Radio
+from .heard import HeardDevice
 from .own import LogFullError, OwnLog, OwnStream
 from .shelf import Shelf
 
@@ -34,11 +36,10 @@ DETAIL_MAX = 120
 class Meter:
     """One device and its schedule."""
 
-    def __init__(self, settings: devices.Device, line: Line, own: OwnLog, phase_ms: int) -> None:
-        """Nothing is asked yet; raises ConfigError for settings that cannot be."""
-        check_settings(settings)
-        self.settings = settings
-        self.device = Device(settings, line)
+    def __init__(self, device: Device | HeardDevice, own: OwnLog, phase_ms: int) -> None:
+        """Nothing is asked yet."""
+        self.settings = settings = device.settings
+        self.device = device
         self.state, self.detail = "new", ""
         self.changes = 0
         self.counts: Counter[str] = Counter()  # polls, silent_polls, empty_polls, wrong_map_polls
@@ -107,9 +108,13 @@ class Meter:
 
     def _lost(self, state: str, detail: str) -> None:
         """Claim nothing for the device until it has been met again."""
-        self.device.binding = None
+        self.device.forget()
         self.counts[f"{state}_polls"] += 1
-        self._schedule.silent(self._own.uptime.now_ms())
+        now_ms = self._own.uptime.now_ms()
+        if self.device.backs_off:
+            self._schedule.silent(now_ms)
+        else:
+            self._schedule.answered(now_ms)
         self._tell(state, detail)
 
     def _tell(self, state: str, detail: str) -> None:
@@ -121,16 +126,17 @@ class Meter:
 
 
 class Meters:
-    """All devices; those at one address share a line."""
+    """All devices; those at one address share a line, those by Bluetooth the radio."""
 
-    def __init__(self, settings: Sequence[devices.Device], shelf: Shelf) -> None:
+    def __init__(self, settings: Sequence[devices.Device], shelf: Shelf, radio: Radio) -> None:
         """Raises ConfigError for settings that cannot be."""
         self.lines: dict[devices.Address, Line] = {}
+        self._radio = radio
         self.meters: list[Meter] = []
         for index, each in enumerate(settings):
             phase_ms = index * each.period_ms // len(settings)
             try:
-                self.meters.append(Meter(each, self._line(each), shelf.log(each.key), phase_ms))
+                self.meters.append(Meter(self._device(each), shelf.log(each.key), phase_ms))
             except ConfigError as error:
                 raise ConfigError(f"$.device[{index}]: {error}") from None
         self._shelf = shelf
@@ -152,6 +158,7 @@ class Meters:
                 all_met = asyncio.Barrier(len(self.meters))
                 for meter in self.meters:
                     tasks.create_task(_work(meter, all_met), name=f"meter-{meter.settings.name}")
+                tasks.create_task(self._radio.run(), name="radio")
                 tasks.create_task(self._tell_health(), name="meters-health")
         finally:
             for line in self.lines.values():
@@ -175,11 +182,18 @@ class Meters:
             values[f"device {meter.settings.name}"] = f"{meter.state}: {meter.detail}"[:DETAIL_MAX]
         return values
 
-    def _line(self, settings: devices.Device) -> Line:
+    def shared(self) -> list[tuple[devices.Device, Line]]:
+        """Return the devices that a proxy can share, each with its line."""
+        return [(each.settings, each.device.line) for each in self.meters if isinstance(each.device, Device)]
+
+    def _device(self, settings: devices.Device) -> Device | HeardDevice:
         address = devices.parse_address(settings.url, "url")
+        if address.kind == devices.BLE:
+            return self._radio.device(settings)
+        check_settings(settings)
         if address not in self.lines:
             self.lines[address] = Line(address, connect_pause_ms=settings.connect_pause_ms)
-        return self.lines[address]
+        return Device(settings, self.lines[address])
 
     async def _tell_health(self) -> None:
         """Seal health records: now and then, and soon after a device's state has changed."""

@@ -32,6 +32,8 @@ class Values(NamedTuple):
 class Device:
     """Reads one configured device; raises SilentError and WrongMapError."""
 
+    backs_off = True  # asking one that is silent takes time from others
+
     def __init__(self, settings: Settings, line: Line) -> None:
         """Nothing is asked yet."""
         self.settings = settings
@@ -66,6 +68,10 @@ class Device:
         self._follow_exponents(values)
         self._odd = 0
         self.binding = found
+
+    def forget(self) -> None:
+        """Be bound to nothing until it is identified anew."""
+        self.binding = None
 
     def stream(self) -> Any:
         """Return the Stream of the streams record, once it is known."""
