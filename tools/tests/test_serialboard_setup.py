@@ -14,7 +14,7 @@ import pytest
 
 from emulator.board import Board
 from emulator.bootloader import ESP32_S3, Bootloader
-from wattness.serialboard import facts
+from wattness.serialboard import facts, repl
 from wattness.serialboard.install import Installed, install
 from wattness.serialboard.port import BoardError, open_port, port_error
 from wattness.serialboard.repl import OnBoardError, Repl
@@ -41,10 +41,10 @@ async def put_on(made: Board) -> tuple[Installed, dict[str, str], list[tuple[str
     steps: list[tuple[str, int, int]] = []
 
     def work() -> tuple[Installed, dict[str, str]]:
-        with Repl(str(made.repl_path)) as repl:
-            done = install(repl, lambda *step: steps.append(step))
-            held = listed(repl, ("",))
-            repl.reset()
+        with Repl(str(made.repl_path)) as line:
+            done = install(line, lambda *step: steps.append(step))
+            held = listed(line, ("",))
+            line.reset()
         return done, held
 
     done, held = await asyncio.to_thread(work)
@@ -73,7 +73,7 @@ async def test_the_program_goes_into_rom_and_old_copies_and_slots_go(tmp_path):
         assert {step[0] for step in steps} >= {"erasing", "copying"}
         assert all(0 <= at <= total for _, at, total in steps)
         async with asyncio.timeout(PATIENCE_S):
-            await made.console.wait("wattness: no key")
+            await made.console.wait("wattness: ")
         again, _, _ = await put_on(made)
         assert (again.written_bytes, again.removed) == (0, 0)
 
@@ -85,7 +85,7 @@ async def test_without_a_rom_partition_it_goes_into_files(tmp_path):
         assert done.removed == 2
         assert set(held) == set(software(Layout.MPY).files) | set(OWNERS)
         async with asyncio.timeout(PATIENCE_S):
-            await made.console.wait("wattness: no key")
+            await made.console.wait("wattness: ")
         again, _, _ = await put_on(made)
         assert (again.written_bytes, again.removed) == (0, 0)
 
@@ -96,13 +96,13 @@ async def test_a_full_flash_is_told_before_anything_is_removed(tmp_path):
             await put_on(made)
 
 
-async def test_flash_puts_micropython_and_the_program_on_a_board(tmp_path):
+async def test_flash_puts_micropython_on_a_board_and_waits_for_it(tmp_path):
     image = tmp_path / "image.bin"
     data = bytes((0xE9, 1, 2, 0x20)) + bytes(8) + ESP32_S3.to_bytes(2, "little") + b"MicroPython v1.29.0" + bytes(9000)
     image.write_bytes(data)
     async with board(tmp_path / "board", {"/main.py": b""}) as made, Bootloader() as chip:
         chip.repl = made.repl_path
-        words = ("board", "flash", chip.url, "--image", str(image))
+        words = ("board", "flash", chip.url, "--image", str(image), "--no-program")
         code, said = await run(*words, home=tmp_path)
         assert code == 2
         assert "name the image's SHA-256 with --sha256" in said
@@ -110,11 +110,11 @@ async def test_flash_puts_micropython_and_the_program_on_a_board(tmp_path):
         code, said = await run(*words, "--sha256", hashlib.sha256(data).hexdigest(), home=tmp_path)
         assert code == 0, said
         assert "The ESP32-S3 runs MicroPython 1.29.0." in said
-        assert "The program is on the board, as files" in said
         assert chip.flash.startswith(data)
 
 
-async def test_a_board_with_another_firmware_or_none_is_told_from_a_silent_one(tmp_path):
+async def test_a_board_with_another_firmware_or_none_is_told_from_a_silent_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(repl, "ENTER_S", 0.3)
     master, slave = os.openpty()
     port = str(tmp_path / "port")
     Path(port).symlink_to(os.ttyname(slave))
@@ -147,8 +147,8 @@ async def test_micropython_that_is_too_old_or_for_another_board_is_refused(tmp_p
     async with board(tmp_path, {"/main.py": b""}) as made:
 
         def look() -> facts.Facts:
-            with Repl(str(made.repl_path)) as repl:
-                return facts.look(repl)
+            with Repl(str(made.repl_path)) as line:
+                return facts.look(line)
 
         found = await asyncio.to_thread(look)
         assert found.version >= facts.VERSION_LEAST
@@ -168,8 +168,8 @@ async def test_an_exception_on_the_board_is_one_sentence(tmp_path):
     async with board(tmp_path, {"/main.py": b""}) as made:
 
         def fail() -> None:
-            with Repl(str(made.repl_path)) as repl:
-                repl.run("1 / 0")
+            with Repl(str(made.repl_path)) as line:
+                line.run("1 / 0")
 
         with pytest.raises(OnBoardError, match=r"^The board says: ZeroDivisionError: divide by zero\.$"):
             await asyncio.to_thread(fail)

@@ -23,6 +23,20 @@ SHOWN_CHARS = 60
 BOOT_LOADER = ("invalid header", "rst:0x", "waiting for download")  # what a chip without MicroPython prints
 FLASH_HINT = "put MicroPython on it with `wattness board flash`"
 
+# A start that somebody ends on purpose is no bad start; five of those lead to safe mode.
+RESTART = """
+import time, machine
+try:
+    import esp32
+    from wattboot import word
+    n = esp32.NVS("wattness")
+    n.set_i32(word.KEY, word.excused(n.get_i32(word.KEY)))
+    n.commit()
+except (ImportError, AttributeError, OSError): pass
+time.sleep_ms(100)
+machine.reset()
+"""
+
 
 class OnBoardError(BoardError):
     """What ran on the board ended with an exception; `kind` is its name and `detail` its text."""
@@ -84,8 +98,8 @@ class Repl:
     def reset(self) -> None:
         """Start the board and its program anew; nothing can be asked after this."""
         with self._translated():
-            self._transport.exec_raw_no_follow("import time, machine\ntime.sleep_ms(100)\nmachine.reset()")
-            time.sleep(0.2)  # what closes the port must not come first
+            self._transport.exec_raw_no_follow(RESTART)
+            time.sleep(0.5)  # what closes the port must not come first
 
     def _enter(self) -> None:
         seen = io.StringIO()
