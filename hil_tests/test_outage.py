@@ -21,7 +21,13 @@ FRAMES = 20  # of a week, at least
 SETTINGS = {"frame_ms": 300_000, "health_ms": 600_000, "clock_step_ms": 3_600_000}
 
 
-@pytest.fixture(params=[BRISK_RATE, pytest.param(FULL_RATE, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])])
+RATES = (
+    pytest.param(BRISK_RATE, marks=pytest.mark.timeout(240)),
+    pytest.param(FULL_RATE, marks=[pytest.mark.soak, pytest.mark.timeout(3600)]),
+)
+
+
+@pytest.fixture(params=RATES)
 def clock(request: pytest.FixtureRequest) -> Clock:
     """A clock by which the week is short."""
     if request.config.getoption("--target") != "emulated":
@@ -29,7 +35,6 @@ def clock(request: pytest.FixtureRequest) -> Clock:
     return Clock(time.time_ns() // 1_000_000, GOLDEN_START_MS, request.param)
 
 
-@pytest.mark.timeout(240)
 async def test_a_week_without_wifi_loses_nothing(target: Target, home: Home, clock: Clock, tmp_path: Path) -> None:
     if not isinstance(target, EmulatedTarget):
         raise UnableError("a real board's week is a week")

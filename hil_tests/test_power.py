@@ -47,13 +47,13 @@ async def test_a_reset_is_a_new_boot_of_the_same_log(metered: Metered) -> None:
 
 async def test_cuts_inside_flash_operations(target: Target, tmp_path: Path) -> None:
     chance = random.Random(4)
-    await _cut_inside(target, tmp_path, [(chance.randrange(1, 40), tear) for tear in ("none", "half", "all")])
+    await _cut_inside(target, tmp_path, [(chance.randrange(1, 60), tear) for tear in ("none", "half", "all")])
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 async def test_cuts_inside_every_flash_operation(target: Target, tmp_path: Path) -> None:
-    await _cut_inside(target, tmp_path, list(product(range(1, 60), ("none", "half", "all"))))
+    await _cut_inside(target, tmp_path, list(product(range(1, 75), ("none", "half", "all"))))
 
 
 async def _cut_inside(target: Target, tmp_path: Path, cuts: list[tuple[int, str]]) -> None:

@@ -23,9 +23,8 @@ def begun(number):
     lines.insert(0, line)
     text = "\n".join(lines)[:TEXT_CHARS].strip()
     try:
-        with open(PATH + ".new", "w") as file:
+        with open(PATH, "w") as file:  # LittleFS puts the whole of it in the old one's place at close
             file.write(text)
-        os.rename(PATH + ".new", PATH)
     except OSError:
         pass  # a full flash keeps the older ones
     return words

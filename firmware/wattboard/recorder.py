@@ -7,7 +7,7 @@ from wattboard.rows import Rows
 from wattwire import cose, records
 
 ROWS_BYTES_MAX = 7000  # of a frame's 8192
-VALUES_MAX = 2400  # numbers held in memory before a frame is sealed early
+VALUES_MAX = 1300  # numbers held in memory before a frame is sealed early: 5 KB of the heap, also in a long frame
 LONG_FRAME_MS = 300000
 # Share of the log's room that waits for acknowledgement, in percent: the least spacing of a stream's rows from there.
 THINNING_MS = ((95, 120000), (85, 60000), (70, 30000))
