@@ -120,6 +120,7 @@ class Line:
         try:
             async with asyncio.timeout(wait_s) as self._deadline:
                 response: ModbusPDU = await client.execute(False, request)
+            _heed_cancellation()
         except TimeoutError:
             pace.silent()
             await self._settle(wait_s)
@@ -240,3 +241,10 @@ def _request(unit: int, pdu: bytes) -> ModbusPDU:
         raise ModbusError(3)
     request.dev_id = unit
     return request
+
+
+def _heed_cancellation() -> None:
+    """Python 3.11's wait_for, inside pymodbus, loses a cancellation that comes with its result."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
