@@ -61,8 +61,8 @@ CONFIG_TEXT = """\
 # [[device]]                          # a battery in Bluetooth's reach; `wattness discover --ble` lists them
 # name = "pack"
 # url = "ble:C0:FF:EE:00:00:01"
-# role = "battery"                    # or pv, for a Victron solar charger
-# profile = "jbd"                     # jbd, daly, jk, victron, victron_vebus, …
+# role = "battery"                    # or pv, for a Victron solar charger; vehicle, for an ELM327 dongle
+# profile = "jbd"                     # jbd, daly, jk, victron, victron_vebus; a vehicle's, as hyundai_kia_egmp
 # key_file = ""                       # for Victron: a file of mode 0600 with the encryption key that its app shows
 
 # [[proxy]]                           # lets many clients share such a device

@@ -68,6 +68,14 @@ class Link:
     async def write(self, characteristic: BleakGATTCharacteristic, data: bytes) -> None:
         """Write, with an answer where the characteristic has one."""
         await self.client.write_gatt_char(characteristic, data, response="write" in characteristic.properties)
+        _heed()
+
+    def forget(self) -> None:
+        """Drop what was heard so far; the link's end stays."""
+        while not self.heard.empty():
+            if self.heard.get_nowait() is None:
+                self.heard.put_nowait(None)
+                return
 
     async def read(self) -> bytes:
         """Return the next notification; raises BleakError at the link's end."""
@@ -85,11 +93,19 @@ async def linked(address: str, counters: Counters, backends: Backends) -> AsyncI
     try:
         async with backends.turn:
             await client.connect()
+        _heed()
         counters.links += 1
         yield Link(client, heard, counters)
     finally:
         with contextlib.suppress(*LOST):
             await client.disconnect()
+
+
+def _heed() -> None:
+    """Raise a cancellation that a backend lost: `asyncio.wait_for` of Python 3.11 may do so. Not within a timeout."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def why(error: BaseException) -> str:

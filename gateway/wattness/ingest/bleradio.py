@@ -15,6 +15,7 @@ from wattwire.errors import WireError
 
 from .ble import BACKOFF_S, Backends, Counters, hear_victron, read_monitor
 from .blekinds import VEHICLE, VICTRON, kind_of
+from .dongle import Car
 from .heard import HeardDevice
 from .origin import Uptime
 
@@ -42,8 +43,6 @@ class Radio:
         if address in self._linked or address in self._adverts:
             raise ConfigError(f"there is another device at {settings.url}")
         kind = kind_of(settings)
-        if kind.way == VEHICLE:
-            raise ConfigError("a vehicle is read by a board; the gateway reads batteries by Bluetooth")
         if kind.way != VICTRON:
             self._linked[address] = HeardDevice(settings, kind, self._uptime)
             return self._linked[address]
@@ -56,11 +55,13 @@ class Radio:
         async with asyncio.TaskGroup() as tasks:
             for device in self._linked.values():
                 name = f"radio-{device.settings.name}"
-                tasks.create_task(_kept(lambda device=device: self._monitor(device), device.counters), name=name)  # type: ignore[misc]
+                tasks.create_task(_kept(lambda device=device: self._link(device), device.counters), name=name)  # type: ignore[misc]
             if self._adverts:
                 tasks.create_task(_kept(self._hear, self.scan), name="radio-adverts")
 
-    async def _monitor(self, device: HeardDevice) -> None:
+    async def _link(self, device: HeardDevice) -> None:
+        if device.kind.way == VEHICLE:
+            await Car(device, self._uptime, self._backends).run()
         pause_s = self._uptime.clock.real_s(min(PAUSE_MS, device.settings.period_ms))
         found = read_monitor(device.address, device.kind.profile, pause_s, device.counters, self._backends)
         async with contextlib.aclosing(found):
