@@ -11,6 +11,6 @@ try:
 except BaseException as error:
     if isinstance(error, SystemExit):
         raise
-    from wattboot import start
+    from wattboot import rare
 
-    start.ended(error, told)
+    rare.ended(error, told)

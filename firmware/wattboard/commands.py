@@ -22,8 +22,7 @@ class Commands:
         self._meter = meter
         self._health = health
         self._tasks = []
-        self._download = None  # of a new program; its code is here only as long as it is
-        self._results = []  # what became of a release, for the gateway
+        self._new = None  # a program that comes by air; its code is here only as long as it comes
 
     def take(self, body):
         """Execute the command in an authenticated body; raises WireError for one that is malformed or replayed."""
@@ -60,7 +59,7 @@ class Commands:
             with Loan("wattboard.config") as config:
                 config.store(text, config.TRIAL_PATH)
             with Loan("wattboard.trial") as trial:
-                trial.begin_config(self._state, health_s or trial.HEALTH_S)
+                trial.begin_config(self._state, health_s)
         except ConfigError as error:
             print("config refused:", error)
             self._health.count("refused_configs")
@@ -73,52 +72,29 @@ class Commands:
 
     def want(self, now_ms):
         """Return what to tell the gateway of an update now, or None."""
-        if self._results:
-            return self._results.pop(0)
-        if self._download is None:
+        if self._new is None:
             return None
-        if self._download.is_given_up():
-            self._download = None
-            return None
-        return self._download.ask(now_ms)
+        body = self._new.want(now_ms)
+        if self._new.is_over():
+            self._new = None
+        return body
 
     def _update(self, args):
         """Take the offer of a release: [envelope], or [envelope, 1] to try one again that was tried in vain."""
         if type(args) is not list or not 0 < len(args) < PIECE_ITEMS or type(args[0]) is not bytes:
             raise WireError("bad_form", "update")
-        if self._download is not None and self._download.envelope == args[0]:
-            self._download.again()
-            return
-        self._download = None
-        with Loan("wattboard.update") as update:
-            self._download, word = update.offer(self._state, args[0], len(args) > 1, FIRMWARE)
-            if word is None:
-                word = self._download.finish()  # it may have come whole before a power cut
-            name = update.release.release_id(args[0])
-            told = None if word is None else update.release.encode_result(name, word)
-        self._settle(told, word)
+        if self._new is None:
+            with Loan("wattboard.update") as update:
+                self._new = update.Update(self._state, FIRMWARE, self._restart)
+        self._new.offer(args)
 
     def _piece(self, args):
-        if self._download is None:
-            return
-        word = self._download.take(args)
-        if word is not None:
-            self._settle(self._download.result(word), word)
-
-    def _settle(self, told, word):
-        """Tell the gateway what became of a release, if anything did; one that is to be tried resets the board."""
-        if word is None:
-            return
-        resets = word == "trying" and self._download is not None  # else the trial is under way
-        print("update:", word)
-        self._results.append(told)
-        self._download = None
-        if resets:
-            self._restart()
+        if self._new is not None:
+            self._new.take(args)
 
     def _reset(self, _):
         with Loan("wattboard.trial") as trial:
-            trial.leave_safe_mode(self._state)
+            trial.survive(self._state)
         self._restart()
 
     def _restart(self):

@@ -41,13 +41,6 @@ def pin(state, release_key):
     return release_key is None or pinned == release_key
 
 
-def forget_release_key():
-    """Forget the pinned release key, over the REPL only; the next start takes the configuration's."""
-    nvs = hal.nvs()
-    nvs.erase_key("rel")
-    nvs.commit()
-
-
 def load(state):
     """Return the board's Key, or None if none was made."""
     secret = state.secret()

@@ -23,7 +23,8 @@ def main(told=0):
         settings, path = _settings(told)
         if settings is None or state.secret() is None:
             print("wattness: no", path if state.secret() else "key: import wattboard.keys; wattboard.keys.make()")
-            _leave(settings)
+            if settings is not None:
+                hal.watchdog(hal.REPL_WATCHDOG_MS)  # the start has switched it on
             return
         known = [_known(each, "$.streams[%d]" % index) for index, each in enumerate(settings["streams"])]
         key = _key(state, settings)
@@ -35,13 +36,7 @@ def main(told=0):
         if told & TRIAL:
             raise
         print("wattness: config:", error)
-        _leave(True)
-
-
-def _leave(has_watchdog):
-    """Leave the REPL to a person; the start has switched the watchdog on where there is a configuration."""
-    if has_watchdog:
-        hal.watchdog(hal.REPL_WATCHDOG_MS)
+        hal.watchdog(hal.REPL_WATCHDOG_MS)  # a person has the REPL
 
 
 # Functions of their own: a loan ends when no variable of a running function holds the module any more.

@@ -18,6 +18,7 @@ from wattboard.version import FIRMWARE
 from wattboard.window import Window
 
 LOG_ROOT = "/log"
+ORDINARY = 1 << 7  # the boot word of a start that tries nothing (wattboot/word.py)
 SURVIVED_MS = 300000  # so long alive, a start without a network is no bad one
 
 
@@ -67,7 +68,8 @@ async def run(settings, key, state, devices, radio):
     recorder.previous = previous
     health = Health(settings["health_ms"], _begun(boot), log, clock, state)
     meter = _meter(settings, devices, recorder, health, supervisor.beat)
-    _trial("tell", state, health)
+    if state.word() != ORDINARY:
+        _trial("tell", state, health)
     window = Window(log, book)
     uplink = Uplink(settings, key.kid, window, health, supervisor.beat)
     commands = Commands(state, log, meter, health)
@@ -109,13 +111,20 @@ class Proof:
         """Note that the gateway has the frames of `log` up to `seq`; the first one of this start keeps its trial."""
         if log is self._log and seq > self._last:
             self._log = None
-            _trial("keep", self._state)
+            self._settle("keep")
+
+    def _settle(self, how):
+        if self._state.word() == ORDINARY:
+            self._state.set_word(0)  # without the names of `trial`, which a chip would keep for ever
+        else:
+            _trial(how, self._state)
             _trial("tell", self._state, self._health)
 
     async def survive(self):
         """Wait until a start without a network is no bad one either."""
         await asyncio.sleep_ms(SURVIVED_MS)
-        _trial("survive", self._state)
+        if self._log is not None:
+            self._settle("survive")
 
 
 def _lamp(led, *watched):

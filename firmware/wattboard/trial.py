@@ -18,7 +18,7 @@ def keep(state, config_path=CONFIG_PATH, trial_path=CONFIG_TRIAL_PATH):
 
 
 def survive(state):
-    """This start has lived for long enough not to count as a bad one."""
+    """This start has lived for long enough not to count as a bad one; the next one leaves safe mode."""
     word = state.word()
     _set(state, word, words.survived(word))
 
@@ -29,18 +29,12 @@ def excuse(state):
     _set(state, word, words.excused(word))
 
 
-def leave_safe_mode(state):
-    """Have the next start meter again, whatever the last ones did."""
-    word = state.word()
-    _set(state, word, words.survived(word))
-
-
-def begin_config(state, health_s=HEALTH_S):
+def begin_config(state, health_s=None):
     """Have the next start try what is in CONFIG_TRIAL_PATH; raises ConfigError while another trial goes on."""
     word = state.word()
     if words.is_waiting(word):
         raise ConfigError("$: another trial is under way; try again after it")
-    state.set_word(words.try_config(word, health_s))
+    state.set_word(words.try_config(word, health_s or HEALTH_S))
 
 
 def tell(state, health):

@@ -14,6 +14,55 @@ RESERVE_BYTES = 65536  # of flash, for the log meanwhile
 READ_BYTES = 512
 
 
+class Update:
+    """What comes by air, and what the gateway is told of it; `restart` is called when there is something to try."""
+
+    def __init__(self, state, firmware, restart):
+        self._state = state
+        self._firmware = firmware
+        self._restart = restart
+        self._download = None
+        self._results = []
+
+    def offer(self, args):
+        """Take an offer: begin, go on, or refuse."""
+        envelope = args[0]
+        if self._download is not None and self._download.envelope == envelope:
+            self._download.again()
+            return
+        self._download, word = offer(self._state, envelope, len(args) > 1, self._firmware)
+        if word is None:
+            word = self._download.finish()  # it may have come whole before a power cut
+        self._settle(release.release_id(envelope), word)
+
+    def take(self, args):
+        """Take a piece."""
+        if self._download is not None:
+            self._settle(self._download.id, self._download.take(args))
+
+    def want(self, now_ms):
+        """Return what to tell the gateway now, or None."""
+        if self._results:
+            return self._results.pop(0)
+        if self._download is not None and self._download.is_given_up():
+            self._download = None
+        return None if self._download is None else self._download.ask(now_ms)
+
+    def is_over(self):
+        """Tell whether there is nothing to come, and nothing to say."""
+        return self._download is None and not self._results
+
+    def _settle(self, name, word):
+        """Tell the gateway what became of a release, if anything did; one that is to be tried resets the board."""
+        if word is None:
+            return
+        print("update:", word)
+        self._results.append(release.encode_result(name, word))
+        if word == "trying" and self._download is not None:  # else the trial is under way
+            self._restart()
+        self._download = None
+
+
 def offer(state, envelope, again, firmware):
     """Return (Download, None) to begin or go on with, or (None, a word for the gateway)."""
     word = state.word()
@@ -97,10 +146,6 @@ class Download:
         self._asks += 1
         return release.encode_want(self.id, self._at, min(PIECE_BYTES, self._size - self._at) or 1)
 
-    def result(self, word):
-        """Return what tells the gateway of this release's fate."""
-        return release.encode_result(self.id, word)
-
     def is_given_up(self):
         """Tell whether nobody answers."""
         return self._asks > ASKS_MAX
@@ -150,6 +195,15 @@ class Download:
                 digest.update(view[:count])
                 count = file.readinto(piece)
         return digest.digest()
+
+
+def forget_release_key():
+    """Forget the pinned release key, over the REPL only; the next start takes the configuration's."""
+    from wattboard import hal  # noqa: PLC0415 - not on the test's bare board
+
+    nvs = hal.nvs()
+    nvs.erase_key("rel")
+    nvs.commit()
 
 
 def remove(path):

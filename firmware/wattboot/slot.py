@@ -8,7 +8,6 @@ from binascii import crc32
 
 MAGIC = b"wnr1"
 HEAD_SIZE = len(MAGIC) + 2
-MOUNT = "/rom"
 
 _IMAGE = b"\xd2\xcd\x31"
 _VERBATIM, _FOLDER, _FILE = 2, 4, 5

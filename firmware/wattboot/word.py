@@ -4,7 +4,6 @@ It is written in one piece, so a power cut leaves the old one or the new one. It
 version: what reads them at the start stays as it was when the board was set up.
 """
 
-KEY = "prog"  # in NVS
 TRYING = 1 << 4  # this start tries the program in the other slot
 CONFIG_READY = 1 << 5  # the next start tries the configuration in /config.try
 CONFIG_TRYING = 1 << 6  # this start does
