@@ -6,10 +6,15 @@ const SILENT_MS = 15 * 60_000;
 
 export function findings({ status, boards, networks }) {
   return [
+    ...store(status),
     ...broker(status),
     ...boards.flatMap((board) => ofBoard(board, status.now_unix_ms)),
     ...networks.flatMap(ofNetwork),
   ];
+}
+
+function store({ store }) {
+  return store ? [{ tone: "bad", title: "Nothing can be stored", href: "#settings", text: store }] : [];
 }
 
 function broker({ broker: { connected, address, error } }) {
