@@ -18,11 +18,12 @@ def begin():
     nvs = esp32.NVS("wattness")
     cause = machine.reset_cause()
     counts = cause in (machine.HARD_RESET, machine.WDT_RESET)
+    ordinary = UNPROVEN
     try:
         os.stat("/config.json")
         machine.WDT(timeout=WATCHDOG_MS)
     except OSError:
-        pass  # it waits for a person
+        ordinary = 0  # it waits for a person, and has nothing to prove
     try:
         word = nvs.get_i32("prog")
     except OSError:
@@ -32,8 +33,8 @@ def begin():
         from wattboot import rare
 
         told = rare.decide(nvs, word, counts, cause == machine.PWRON_RESET)
-    elif not word:
-        nvs.set_i32("prog", UNPROVEN)
+    elif word != ordinary:
+        nvs.set_i32("prog", ordinary)
         nvs.commit()
     for name in [name for name in sys.modules if name.startswith("wattboot")]:
         del sys.modules[name]  # it gives back the room that only the start needs
