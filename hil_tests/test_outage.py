@@ -16,7 +16,7 @@ from emulator.target import EmulatedTarget, Target, UnableError
 from wattwire import cose, frame
 
 WEEK_S = 7 * 86_400
-BRISK_RATE, FULL_RATE = 60_000, 600  # how fast the week goes by; the slower, the more rows it has
+BRISK_RATE, FULL_RATE = 60_000, 3_000  # how fast the week goes by; the slower, the more rows it has
 FRAMES = 20  # of a week, at least
 PATIENCE_S = 600  # a board that was away for long tries once a minute, and has two thousand frames to deliver
 SETTINGS = {"frame_ms": 300_000, "health_ms": 600_000, "clock_step_ms": 3_600_000}
