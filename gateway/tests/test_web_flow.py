@@ -8,7 +8,6 @@ from wattness.web.flow import flow
 
 NOW = 1_790_000_000_000
 POWER = PointView("power", "W", -1)
-FAR = Clock(Clock().real_ms_now(), NOW)
 
 
 class Newest:
@@ -31,7 +30,7 @@ def judged(*streams):
         rest = ("profile", 1, None, [point], NOW - 10**9, at, NOW)
         views.append(StreamView(number, 1, "board", "11" * 32, str(number), role, *rest))
         values[number] = (at, watts)
-    found = flow(Newest(values), views, FAR)
+    found = flow(Newest(values), views, Clock(Clock().real_ms_now(), NOW))
     return found.pv_w, found.battery_w, found.grid_w, found.load_w, found.vehicle_w, found.load_derived
 
 

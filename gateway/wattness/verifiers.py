@@ -180,5 +180,5 @@ def _widen(stream: Any) -> None:
     transport = getattr(stream, "transport", None) or stream._transport  # noqa: SLF001 - asyncio has no other way
     pipe = transport.get_extra_info("pipe")
     if pipe is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # the process may be gone already
             fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
