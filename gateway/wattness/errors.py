@@ -46,3 +46,12 @@ class RefusedError(NetworkError):
         """`reason` is a stable snake_case code; `detail` is for people."""
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
+
+
+class OutdatedError(NetworkError):
+    """The network never took these bytes and never will: make them anew, with `memory` in place of what we held."""
+
+    def __init__(self, detail: str, memory: dict[str, int | str]) -> None:
+        """`memory` is the adapter's, as the network told it: the nonce that it expects."""
+        super().__init__(detail)
+        self.memory = memory

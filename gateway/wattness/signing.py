@@ -22,6 +22,19 @@ class Signer(Protocol):
         ...
 
 
+class DigestSigner(Protocol):
+    """A secp256k1 key that signs hashes, from whose signatures the key can be recovered."""
+
+    @property
+    def public_key(self) -> bytes:
+        """The uncompressed point, 65 bytes."""
+        ...
+
+    async def sign_digest(self, digest: bytes) -> bytes:
+        """Return r‖s‖v over a hash of 32 bytes: deterministic (RFC 6979), low S, v 0 or 1."""
+        ...
+
+
 def key_hash(public_key: bytes) -> bytes:
     """SHA-256 over a public key: what streams records and networks know a gateway by."""
     return hashlib.sha256(public_key).digest()

@@ -1,9 +1,11 @@
 """What the gateway asks of a reward network's adapter; canonical units and signs go in, the network's come out."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from wattness.model import Board, Receipt, Report, Reward
+
+Memory = Mapping[str, int | str]  # what an adapter must remember between two reports; empty at first
 
 
 class Sources(NamedTuple):
@@ -18,6 +20,21 @@ class Reconciled(NamedTuple):
 
     rewards: list[Reward]
     proofs: int = 0  # how many demands for proof were answered
+
+
+class Draft(NamedTuple):
+    """A report in the network's own form, unsigned, and what must be remembered once its signed bytes are on disk."""
+
+    body: bytes
+    memory: Memory | None = None  # None: nothing changes
+
+
+class Check(NamedTuple):
+    """One thing that must be right before a network can take reports."""
+
+    subject: str  # key | clock | endpoint | gate
+    ok: bool
+    text: str  # one sentence; with the remedy when it is not ok
 
 
 class Network(Protocol):
