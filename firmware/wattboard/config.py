@@ -4,6 +4,8 @@ import json
 import os
 
 from wattboard.errors import ConfigError
+from wattwire.errors import WireError
+from wattwire.form import check
 
 PATH = "/config.json"
 TRIAL_PATH = "/config.try"  # on trial in this start, and kept only if the gateway hears of it
@@ -199,23 +201,14 @@ def _once(text):
 
 
 def _object(value, keys, path):
-    if type(value) is not dict:
-        raise ConfigError(path + ": must be an object")
-    for key in value:
-        if key not in keys:
-            raise ConfigError("%s.%s: no such key" % (path, key))
-    for key, (kind, required, low, high) in keys.items():
-        at = "%s.%s" % (path, key)
-        found = value.get(key)
-        if found is None:
-            value.pop(key, None)  # null is as good as absent
-            if required:
-                raise ConfigError(at + ": is missing")
-            continue
-        if type(found) is not kind:
-            raise ConfigError("%s: must be %s" % (at, kind.__name__))
-        if not low <= (found if kind in (int, bool) else len(found)) <= high:
-            raise ConfigError("%s: must be %d to %d" % (at, low, high))
+    if type(value) is dict:
+        for key in keys:
+            if value.get(key, key) is None:
+                del value[key]  # null is as good as absent
+    try:
+        check(value, keys, path)
+    except WireError as error:
+        raise ConfigError(error.detail)
 
 
 def _hex(text, path):

@@ -1,8 +1,7 @@
 """What a profile's JSON may say: keys, types, ranges and names, each refusal with the path of the key."""
 
-import json
-
 from .errors import WireError
+from .form import check, check_choice, check_numbers, check_word, read
 from .register import COUNTS
 
 TEXT_MAX = 65536
@@ -121,21 +120,15 @@ CHOICES = {
     "type": tuple(COUNTS),
 }
 QUIRKS = ("high", "plus", "minus", "sign", "offset", "absolute")
-_WORD = "abcdefghijklmnopqrstuvwxyz0123456789_"
 
 
 def parse(text: str | bytes) -> dict:
     """Return the checked JSON object of a profile; raises WireError."""
-    if len(text) > TEXT_MAX:
-        raise WireError("too_long", "a profile has at most 65536 bytes")
-    try:
-        form = json.loads(text if isinstance(text, str) else bytes(text).decode())
-    except (ValueError, RuntimeError) as error:  # RuntimeError: nested too deep
-        raise WireError("bad_form", "not JSON: %s" % error)
+    form = read(text, TEXT_MAX)
     _object(form, TOP, "$")
-    _word(form["id"], "$.id")
-    _numbers(form, "models", 1, 65534, "$")
-    _numbers(form, "barriers", 1, 65535, "$")
+    check_word(form["id"], "$.id")
+    check_numbers(form, "models", 1, 65534, "$")
+    check_numbers(form, "barriers", 1, 65535, "$")
     for key, keys in (("repeat", REPEAT), ("pace", PACE)):
         if key in form:
             _object(form[key], keys, "$." + key)
@@ -144,7 +137,7 @@ def parse(text: str | bytes) -> dict:
     for index, item in enumerate(form.get("identity", ())):
         path = "$.identity[%d]" % index
         _object(item, TEXT, path)
-        _word(item["name"], path + ".name")
+        check_word(item["name"], path + ".name")
     common = _points(form["points"], form, "$")
     _default(form, common, form["points"], "$")
     _sections(form, common)
@@ -162,7 +155,7 @@ def _sections(form: dict, common: set) -> None:
                 raise WireError("duplicate_key", path + ".role: is there twice")
             seen.append(item["role"])
             for each in item.get("profiles", ()):
-                _word(each, path + ".profiles")
+                check_word(each, path + ".profiles")
             if key == "roles":
                 own = item.get("points", [])
                 names = common | _points(own, form, path)
@@ -182,7 +175,7 @@ def _points(items: list, form: dict, above: str) -> set:
     for index, item in enumerate(items):
         path = "%s.points[%d]" % (above, index)
         _object(item, POINT, path)
-        _numbers(item, "invalid", 0, (1 << 64) - 1, path)
+        check_numbers(item, "invalid", 0, (1 << 64) - 1, path)
         _check_point(item, form, path)
         own = list(item.get("also", ()))
         own.append(item["name"])
@@ -217,7 +210,7 @@ def _check_point(item: dict, form: dict, path: str) -> None:
 def _check_places(item: dict, bytes_each: int, path: str) -> None:
     """Check the other registers that a point's value is made of."""
     for key in ("plus", "minus"):
-        _numbers(item, key, 0, 65536 - 2 * COUNTS[item["type"]] // bytes_each, path)
+        check_numbers(item, key, 0, 65536 - 2 * COUNTS[item["type"]] // bytes_each, path)
     if "sign" in item:
         _object(item["sign"], SIGN, path + ".sign")
         if item["sign"]["bit"] >= 8 * bytes_each:
@@ -227,7 +220,7 @@ def _check_places(item: dict, bytes_each: int, path: str) -> None:
 
 
 def _check_name(name: str, item: dict, path: str) -> None:
-    _word(name, path + ".name")
+    check_word(name, path + ".name")
     unit = UNITS.get(base_name(name))
     if unit is None:
         raise WireError("bad_range", "%s.name: the wire has no point %s" % (path, name))
@@ -244,33 +237,7 @@ def base_name(name: str) -> str:
 
 
 def _object(value: object, keys: dict, path: str) -> None:
-    if type(value) is not dict:
-        raise WireError("bad_type", path + ": must be an object")
-    for key in value:
-        if key not in keys:
-            raise WireError("unknown_key", "%s.%s: no such key" % (path, key))
-    for key, (kind, required, low, high) in keys.items():
-        at = "%s.%s" % (path, key)
-        if key not in value:
-            if required:
-                raise WireError("bad_form", at + ": is missing")
-            continue
-        found = value[key]
-        if type(found) is not kind:
-            raise WireError("bad_type", "%s: must be %s" % (at, kind.__name__))
-        if not low <= (found if kind in (int, bool) else len(found)) <= high:
-            raise WireError("bad_range", "%s: must be %d to %d" % (at, low, high))
-        if key in CHOICES and found not in CHOICES[key]:
-            raise WireError("bad_range", "%s: must be one of %s" % (at, ", ".join(CHOICES[key])))
-
-
-def _numbers(value: dict, key: str, low: int, high: int, path: str) -> None:
-    for index, item in enumerate(value.get(key, ())):
-        if type(item) is not int or not low <= item <= high:
-            raise WireError("bad_range", "%s.%s[%d]: must be %d to %d" % (path, key, index, low, high))
-
-
-def _word(name: object, path: str) -> None:
-    # Stripped, not looked at one by one: a character by itself stays in a board's table of names.
-    if type(name) is not str or name.strip(_WORD) or name == name.lstrip(_WORD[:26]):
-        raise WireError("bad_form", path + ": must be lower-case letters, digits and _, a letter first")
+    check(value, keys, path)
+    for key, choices in CHOICES.items():
+        if key in keys:
+            check_choice(value, key, choices, path)

@@ -1,14 +1,12 @@
 """What a vehicle's JSON may say, and the Vehicle that it makes; each refusal has the path of the key."""
 
-import json
-
 from .elm_setup import CAN_PROTOCOLS
 from .errors import WireError
+from .form import check, check_choice, check_numbers, check_word, read
 from .obd import Command, Signal, Vehicle, identifiers
 from .profile_form import UNITS
 
 TEXT_MAX = 32768
-NAME_CHARS = "abcdefghijklmnopqrstuvwxyz0123456789_"
 HEX_CHARS = "0123456789ABCDEF"
 MORE_UNITS = ("1", "%", "km", "km/h", "V", "A", "W", "Wh", "Ah", "Cel", "s", "rpm")  # of names the wire does not know
 LIMIT = 1 << 53
@@ -50,16 +48,10 @@ SIGNAL = {
 
 def load(text: str | bytes) -> Vehicle:
     """Return the Vehicle in JSON `text`; raises WireError whose detail names the path."""
-    if len(text) > TEXT_MAX:
-        raise WireError("too_long", "a vehicle's profile has at most 32768 bytes")
-    try:
-        form = json.loads(text if isinstance(text, str) else bytes(text).decode())
-    except (ValueError, RuntimeError) as error:  # RuntimeError: nested too deep
-        raise WireError("bad_form", "not JSON: %s" % error)
-    _object(form, TOP, "$")
-    _word(form["id"], "$.id")
-    if form.get("protocol", "6") not in CAN_PROTOCOLS:
-        raise WireError("bad_range", "$.protocol: must be one of %s" % ", ".join(CAN_PROTOCOLS))
+    form = read(text, TEXT_MAX)
+    check(form, TOP, "$")
+    check_word(form["id"], "$.id")
+    check_choice(form, "protocol", CAN_PROTOCOLS, "$")
     commands = [_command(item, "$.commands[%d]" % index) for index, item in enumerate(form["commands"])]
     if len({(each.header, each.request) for each in commands}) != len(commands):
         raise WireError("duplicate_key", "$.commands: a request is there twice")
@@ -71,7 +63,7 @@ def load(text: str | bytes) -> Vehicle:
 
 
 def _command(item: object, path: str) -> Command:
-    _object(item, COMMAND, path)
+    check(item, COMMAND, path)
     for key in ("header", "answer", "request"):
         _hex(item.get(key, "0"), "%s.%s" % (path, key))
     header, answer = item["header"], item.get("answer")
@@ -96,17 +88,15 @@ def _command(item: object, path: str) -> Command:
 
 
 def _signal(item: object, path: str) -> Signal:
-    _object(item, SIGNAL, path)
-    _word(item["name"], path + ".name")
+    check(item, SIGNAL, path)
+    check_word(item["name"], path + ".name")
     unit = UNITS.get(item["name"])
     if item["unit"] != unit if unit is not None else item["unit"] not in MORE_UNITS:
         raise WireError("bad_range", "%s.unit: must be %s" % (path, unit or " or ".join(MORE_UNITS)))
     product = item.get("product")
     if (product is None) != ("bit" in item and "bits" in item):
         raise WireError("bad_form", path + ": has either bit and bits, or product")
-    for index, raw in enumerate(item.get("invalid", ())):
-        if type(raw) is not int or not 0 <= raw < 1 << 64:
-            raise WireError("bad_range", "%s.invalid[%d]: must be a bit pattern" % (path, index))
+    check_numbers(item, "invalid", 0, (1 << 64) - 1, path)
     return Signal(
         item["name"],
         item["unit"],
@@ -125,29 +115,6 @@ def _signal(item: object, path: str) -> Signal:
     )
 
 
-def _object(value: object, keys: dict, path: str) -> None:
-    if type(value) is not dict:
-        raise WireError("bad_type", path + ": must be an object")
-    for key in value:
-        if key not in keys:
-            raise WireError("unknown_key", "%s.%s: no such key" % (path, key))
-    for key, (kind, required, low, high) in keys.items():
-        if key not in value:
-            if required:
-                raise WireError("bad_form", "%s.%s: is missing" % (path, key))
-            continue
-        found = value[key]
-        if type(found) is not kind:
-            raise WireError("bad_type", "%s.%s: must be %s" % (path, key, kind.__name__))
-        if not low <= (found if kind in (int, bool) else len(found)) <= high:
-            raise WireError("bad_range", "%s.%s: must be %d to %d" % (path, key, low, high))
-
-
-def _word(name: str, path: str) -> None:
-    if name[0] not in NAME_CHARS[:26] or not all(char in NAME_CHARS for char in name):
-        raise WireError("bad_form", path + ": must be lower-case letters, digits and _, a letter first")
-
-
 def _hex(text: str, path: str) -> None:
-    if not all(char in HEX_CHARS for char in text):
+    if text.strip(HEX_CHARS):  # stripped for the reason that `form.check_word` has
         raise WireError("bad_form", path + ": must be upper-case hexadecimal digits")
