@@ -14,7 +14,7 @@ from wattness.clock import Clock
 from wattness.config import NetworkConfig
 from wattness.errors import RefusedError, StoreError, UnavailableError
 from wattness.forward import PACE_BURST_MS, Forwarder, Pace, Timing, World, forward, sources
-from wattness.keys.file import FileSigner
+from wattness.keys.held import HeldP256
 from wattness.model import Receipt, Verified
 from wattness.networks import Reconciled, open_network
 from wattness.store.registry import open_registry
@@ -171,7 +171,7 @@ async def real_network(stack, folder, world: World, store, *script: str, percent
     suffered = faults.Faults(script=list(script))
     serving = server.serving(folder / "wattnet.db", ("127.0.0.1", 0), settings, seed=3, faults=suffered)
     url = await stack.enter_async_context(serving)
-    adapter = open_network(config(url=url), FileSigner(KEY.secret), sources(store))
+    adapter = open_network(config(url=url), HeldP256(KEY.secret), sources(store))
     network = await stack.enter_async_context(adapter)
     return network, SimulatedGateway(1, network.client.session, url)
 

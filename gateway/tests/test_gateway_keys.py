@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from wattness.errors import ConfigError
 from wattness.keys import new_key, open_signer
-from wattness.keys.file import FileSigner
+from wattness.keys.held import HeldP256
 from wattness.signing import ORDER, key_hash, kid, raw_low_s
 from wattwire import cose, p256
 
@@ -118,7 +118,7 @@ async def test_known_answers_of_rfc_6979_with_low_s(tmp_path):
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, ORDER - 1), st.binary(max_size=200))
 def test_signatures_equal_those_of_the_wire(secret, message):
-    signer = FileSigner(ec.derive_private_key(secret, ec.SECP256R1()))
+    signer = HeldP256(ec.derive_private_key(secret, ec.SECP256R1()))
     assert signer.public_key == p256.public_key(secret.to_bytes(32, "big"))
     signature = asyncio.run(signer.sign(cose.to_be_signed(kid(signer.public_key), message)))
     envelope = cose.sign1(secret.to_bytes(32, "big"), kid(signer.public_key), message)

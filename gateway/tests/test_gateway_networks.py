@@ -12,7 +12,7 @@ from aiohttp import web
 from civilclock import Clock
 from wattness.config import NetworkConfig
 from wattness.errors import ConfigError, RefusedError, UnavailableError
-from wattness.keys.file import FileSigner
+from wattness.keys.held import HeldP256
 from wattness.model import Board, Report
 from wattness.networks import NETWORKS, Network, Sources, open_network
 from wattness.networks import wattnet as wattnet_adapter
@@ -55,7 +55,7 @@ class WattnetRig:
     async def open(self, key: SimulatedKey | None = None) -> Network:
         """Begin a new life of the gateway."""
         config = NetworkConfig(name="test", kind=self.kind, url=self.url)
-        signer = FileSigner((key or self.key).secret)
+        signer = HeldP256((key or self.key).secret)
         return await self.stack.enter_async_context(open_network(config, signer, Sources(self.find_board, self.frames)))
 
     async def find_board(self, board_key: bytes) -> Board | None:
@@ -315,7 +315,7 @@ async def nobody(*_):
 def test_unknown_kind_names_the_setting():
     config = NetworkConfig(name="x", kind="gridcoin", url="")
     with pytest.raises(ConfigError, match=r"\$\.network\[x\]\.kind"):
-        open_network(config, FileSigner(SimulatedKey(1).secret), Sources(nobody, nothing))
+        open_network(config, HeldP256(SimulatedKey(1).secret), Sources(nobody, nothing))
 
 
 @asynccontextmanager

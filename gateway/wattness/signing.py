@@ -10,15 +10,15 @@ ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of
 
 
 class Signer(Protocol):
-    """A P-256 key that signs; where the secret lives is its own business."""
+    """A P-256 or Ed25519 key that signs; where the secret lives is its own business."""
 
     @property
     def public_key(self) -> bytes:
-        """The uncompressed point, 65 bytes."""
+        """P-256: the uncompressed point, 65 bytes. Ed25519: 32 bytes."""
         ...
 
     async def sign(self, message: bytes) -> bytes:
-        """Return the ES256 signature of `message`: r‖s, deterministic (RFC 6979), low S."""
+        """Return 64 bytes. P-256: ES256 as r‖s, deterministic (RFC 6979), low S. Ed25519: RFC 8032."""
         ...
 
 
@@ -45,7 +45,7 @@ def kid(public_key: bytes) -> bytes:
     return key_hash(public_key)[:KID_SIZE]
 
 
-def raw_low_s(der: bytes) -> bytes:
+def raw_low_s(der: bytes, order: int = ORDER) -> bytes:
     """Return a DER signature as r‖s with s ≤ n/2: of the two valid forms everybody accepts only this one."""
     r, s = decode_dss_signature(der)
-    return r.to_bytes(32, "big") + min(s, ORDER - s).to_bytes(32, "big")
+    return r.to_bytes(32, "big") + min(s, order - s).to_bytes(32, "big")

@@ -6,57 +6,35 @@ import stat
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from wattness.errors import ConfigError
-from wattness.signing import raw_low_s
+from wattness.signing import DigestSigner, Signer
+
+from .held import CURVES, signer_of
 
 FILE_SIZE_MAX = 16_384
-_ES256 = ec.ECDSA(SHA256(), deterministic_signing=True)
 
 
-class FileSigner:
-    """Signs with a key held in memory."""
-
-    def __init__(self, secret: ec.EllipticCurvePrivateKey) -> None:
-        self._secret = secret
-        self._public_key = secret.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-
-    @property
-    def public_key(self) -> bytes:
-        """The uncompressed point, 65 bytes."""
-        return self._public_key
-
-    async def sign(self, message: bytes) -> bytes:
-        """Return r‖s over `message`."""
-        return raw_low_s(self._secret.sign(message, _ES256))
-
-
-def open_file_key(rest: str, home: Path) -> FileSigner:
-    """Read the key file; raises ConfigError when it is missing, open to others, or no P-256 key."""
+def open_file_key(rest: str, home: Path, curve: str) -> Signer | DigestSigner:
+    """Read the key file; raises ConfigError when it is missing, open to others, or no key of `curve`."""
     file = home / Path(rest).expanduser()
     pem = _read_private(file)
     try:
         secret = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise ConfigError(f"{file} holds no unencrypted PEM key; restore it from your backup.") from None
-    if not isinstance(secret, ec.EllipticCurvePrivateKey) or not isinstance(secret.curve, ec.SECP256R1):
-        raise ConfigError(f"{file} holds a key of another kind; the gateway signs with P-256.")
-    return FileSigner(secret)
+    signer = signer_of(secret, curve)
+    if signer is None:
+        raise ConfigError(f"{file} holds a key of another kind; {curve} is needed here.")
+    return signer
 
 
-def create_file_key(rest: str, home: Path) -> FileSigner:
+def create_file_key(rest: str, home: Path, curve: str) -> Signer | DigestSigner:
     """Make a new key file, mode 0600; raises ConfigError when there is one already: a key is never overwritten."""
     file = home / Path(rest).expanduser()
-    secret = ec.generate_private_key(ec.SECP256R1())
+    secret = CURVES[curve].make()
+    signer = CURVES[curve].signer(secret)
     pem = secret.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -74,7 +52,7 @@ def create_file_key(rest: str, home: Path) -> FileSigner:
         with contextlib.suppress(OSError):
             file.unlink()
         raise ConfigError(f"{file} cannot be written: {error.strerror}") from None
-    return FileSigner(secret)
+    return signer
 
 
 def _read_private(file: Path) -> bytes:
