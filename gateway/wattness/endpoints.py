@@ -2,7 +2,10 @@
 
 import ssl
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
+
+import aiomqtt
 
 from .config import Config, RemoteBroker
 from .errors import ConfigError
@@ -37,3 +40,18 @@ def tls_context(endpoint: Endpoint) -> ssl.SSLContext | None:
         return ssl.create_default_context(cafile=endpoint.ca_file or None)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"{endpoint.ca_file} holds no certificates ({error}); name the broker's CA.") from None
+
+
+def connection(endpoint: Endpoint, tls: ssl.SSLContext | None, **options: Any) -> aiomqtt.Client:
+    """Return a connection to be opened with `async with`; `tls` is `tls_context` of the endpoint, which takes a while.
+
+    The options are aiomqtt's own.
+    """
+    return aiomqtt.Client(
+        endpoint.host,
+        endpoint.port,
+        username=endpoint.user or None,
+        password=endpoint.password or None,
+        tls_context=tls,
+        **options,
+    )

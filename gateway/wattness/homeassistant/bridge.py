@@ -11,7 +11,7 @@ import aiomqtt
 
 from wattness.clock import Clock
 from wattness.config import NetworkConfig
-from wattness.endpoints import tls_context
+from wattness.endpoints import connection, tls_context
 from wattness.errors import StoreError
 from wattness.model import Endpoint
 from wattness.store.reader import Reader
@@ -104,16 +104,8 @@ class Bridge:
             attempt += 1
 
     def _client(self) -> aiomqtt.Client:
-        host, port, user, password, *_ = self.endpoint
-        return aiomqtt.Client(
-            host,
-            port,
-            username=user or None,
-            password=password or None,
-            tls_context=self._tls,
-            will=aiomqtt.Will(self.topics.status, b"offline", qos=1, retain=True),
-            timeout=10,
-        )
+        will = aiomqtt.Will(self.topics.status, b"offline", qos=1, retain=True)
+        return connection(self.endpoint, self._tls, will=will, timeout=10)
 
     async def _serve(self, client: aiomqtt.Client) -> None:
         self._sent.clear()

@@ -20,7 +20,7 @@ import aiomqtt
 import msgspec
 
 from wattness.config import Lorawan
-from wattness.endpoints import tls_context
+from wattness.endpoints import connection, tls_context
 from wattness.model import Arrival, Endpoint
 from wattwire import lora
 from wattwire.cose import parse
@@ -32,6 +32,7 @@ DEVICES_MAX = 1000  # whose uplinks we put together; the longest silent goes fir
 ASSEMBLIES_MAX = 4  # frames that a device may send at once; the oldest goes first
 EVENT_BYTES_MAX = 64 * 1024
 BACKOFF_S = (1, 2, 5, 10, 30, 60)
+CONNECTION = {"timeout": 10, "max_queued_incoming_messages": 1000}
 
 _DEV_EUI = re.compile(r"[0-9a-f]{16}")
 
@@ -129,7 +130,7 @@ class LorawanLink:
         attempt = 0
         while True:
             try:
-                async with self._make_client() as client:
+                async with connection(self.endpoint, self._tls, **CONNECTION) as client:
                     await client.subscribe(self._topic, qos=1)
                     self._client, self.connected, self.error, attempt = client, True, "", 0
                     async for message in client.messages:
@@ -174,18 +175,6 @@ class LorawanLink:
         arrival = self.assembler.take(message.topic.value, payload if isinstance(payload, bytes) else b"")
         if arrival is not None:
             self._offer(arrival)
-
-    def _make_client(self) -> aiomqtt.Client:
-        host, port, user, password, *_ = self.endpoint
-        return aiomqtt.Client(
-            host,
-            port,
-            username=user or None,
-            password=password or None,
-            tls_context=self._tls,
-            timeout=10,
-            max_queued_incoming_messages=1000,
-        )
 
 
 def _read(topic: str, payload: bytes) -> tuple[str, str, int, bytes] | None:

@@ -11,7 +11,7 @@ from typing import cast
 
 import aiomqtt
 
-from wattness.endpoints import tls_context
+from wattness.endpoints import connection, tls_context
 from wattness.model import Arrival, Endpoint
 
 from .buffered import buffer
@@ -144,12 +144,9 @@ class MqttLink:
     def _make_client(self) -> aiomqtt.Client:
         """Return a client whose messages come to `accept` at once, without aiomqtt's task per message."""
         inbox = cast("type[asyncio.Queue[aiomqtt.Message]]", partial(_Inbox, self.accept))
-        client = aiomqtt.Client(
-            self.endpoint.host,
-            self.endpoint.port,
-            username=self.endpoint.user or None,
-            password=self.endpoint.password or None,
-            tls_context=self._tls,
+        client = connection(
+            self.endpoint,
+            self._tls,
             logger=log,
             keepalive=KEEPALIVE_S,
             timeout=TIMEOUT_S,
