@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -35,8 +36,8 @@ def parse(text: str) -> Faults:
     return msgspec.json.decode(text, type=Faults)
 
 
-def inject(faults: Faults) -> Any:
-    """Return the middleware that makes them happen."""
+def drawing(faults: Faults) -> Callable[[], str]:
+    """Return what tells the fate of one submission after the other: the script's, then by share."""
     source = random.Random(faults.seed)
     script = list(faults.script)
     kinds = ("timeout", "error", "late_error", "lost", "twice", "slow", "busy")
@@ -46,6 +47,13 @@ def inject(faults: Faults) -> Any:
         if script:
             return script.pop(0)
         return source.choices((*kinds, "ok"), (*shares, max(0.0, 1 - sum(shares))))[0]
+
+    return draw
+
+
+def inject(faults: Faults) -> Any:
+    """Return the middleware that makes them happen."""
+    draw = drawing(faults)
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
