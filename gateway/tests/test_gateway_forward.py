@@ -17,6 +17,7 @@ from wattness.forward import PACE_BURST_MS, Forwarder, Pace, Timing, World, forw
 from wattness.keys.held import HeldP256
 from wattness.model import Receipt, Verified
 from wattness.networks import Reconciled, open_network
+from wattness.networks.base import Draft
 from wattness.store.registry import open_registry
 from wattness.store.sqlite import Settings, open_store
 from wattnet import faults, server
@@ -107,8 +108,9 @@ class Memory:
         self.signed = self.flying = self.most_flying = 0
         self.fate = lambda body: None  # noqa: ARG005
 
-    def validate(self, report):
-        return f"{report.board_key.hex()}/{report.device}/{report.a}".encode()
+    async def validate(self, reports, memory):
+        (report,) = reports
+        return Draft(f"{report.board_key.hex()}/{report.device}/{report.a}".encode())
 
     async def sign(self, body):
         self.signed += 1
@@ -134,8 +136,8 @@ class Memory:
         finally:
             self.flying -= 1
 
-    async def find(self, report):
-        key = self.validate(report).decode()
+    async def find(self, reports):
+        key = (await self.validate(reports, {})).body.decode()
         return Receipt("found", {}) if key in self.sent else None
 
     async def reconcile(self, after_epoch):
@@ -171,7 +173,7 @@ async def real_network(stack, folder, world: World, store, *script: str, percent
     suffered = faults.Faults(script=list(script))
     serving = server.serving(folder / "wattnet.db", ("127.0.0.1", 0), settings, seed=3, faults=suffered)
     url = await stack.enter_async_context(serving)
-    adapter = open_network(config(url=url), HeldP256(KEY.secret), sources(store))
+    adapter = open_network(config(url=url), HeldP256(KEY.secret), sources(store, world.clock, folder))
     network = await stack.enter_async_context(adapter)
     return network, SimulatedGateway(1, network.client.session, url)
 
@@ -319,10 +321,10 @@ async def test_a_defect_of_the_adapter_blocks_only_its_report(stack, tmp_path):
     network = Memory()
     validate = network.validate
 
-    def broken(report):
-        if report.a == START:
+    async def broken(reports, memory):
+        if reports[0].a == START:
             raise KeyError("oh")
-        return validate(report)
+        return await validate(reports, memory)
 
     network.validate = broken
     network.find = Memory().find

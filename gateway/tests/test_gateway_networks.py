@@ -14,7 +14,7 @@ from wattness.config import NetworkConfig
 from wattness.errors import ConfigError, RefusedError, UnavailableError
 from wattness.keys.held import HeldP256
 from wattness.model import Board, Report
-from wattness.networks import NETWORKS, Network, Sources, open_network
+from wattness.networks import Network, Sources, open_network
 from wattness.networks import wattnet as wattnet_adapter
 from wattnet import faults
 from wattnet.server import serving
@@ -56,7 +56,7 @@ class WattnetRig:
         """Begin a new life of the gateway."""
         config = NetworkConfig(name="test", kind=self.kind, url=self.url)
         signer = HeldP256((key or self.key).secret)
-        return await self.stack.enter_async_context(open_network(config, signer, Sources(self.find_board, self.frames)))
+        return await self.stack.enter_async_context(open_network(config, signer, asked(self.find_board, self.frames)))
 
     async def find_board(self, board_key: bytes) -> Board | None:
         made = self.known.get(board_key)
@@ -90,15 +90,19 @@ class WattnetRig:
 RIGS = {"wattnet": WattnetRig}
 
 
-@pytest.fixture(params=NETWORKS)
+@pytest.fixture(params=RIGS)
 async def rig(request, tmp_path, monkeypatch) -> AsyncIterator[WattnetRig]:
     monkeypatch.setattr(wattnet_adapter, "TIMEOUT_S", 0.5)
     async with AsyncExitStack() as stack:
         yield RIGS[request.param](tmp_path, stack)
 
 
-def test_every_network_has_a_rig():
-    assert RIGS.keys() == NETWORKS.keys()
+def asked(board, frames) -> Sources:
+    return Sources(board, frames, nothing, Clock(), Path())
+
+
+async def signed_by(network, report):
+    return await network.sign((await network.validate([report], {})).body)
 
 
 async def test_evidence_is_taken_up_to_what_a_report_holds(rig):
@@ -106,15 +110,16 @@ async def test_evidence_is_taken_up_to_what_a_report_holds(rig):
     network = await rig.open()
     apart = [[1, 2 * at + 1, 2 * at + 1] for at in range(1500)]
     with pytest.raises(RefusedError, match="too_long"):
-        network.validate(rig.report(evidence=apart))
-    fits = max(count for count in range(500, 1000) if is_taken(network, rig.report(evidence=apart[:count])))
-    await network.send(await network.sign(network.validate(rig.report(evidence=apart[:fits]))))
+        await network.validate([rig.report(evidence=apart)], {})
+    counts = range(500, 1000)
+    fits = max([count for count in counts if await is_taken(network, rig.report(evidence=apart[:count]))])
+    await network.send(await signed_by(network, rig.report(evidence=apart[:fits])))
     assert await rig.taken() == 1
 
 
-def is_taken(network, report):
+async def is_taken(network, report):
     try:
-        return bool(network.validate(report))
+        return bool(await network.validate([report], {}))
     except RefusedError:
         return False
 
@@ -122,7 +127,7 @@ def is_taken(network, report):
 async def test_same_key_is_taken_and_paid_once(rig):
     await rig.serve()
     network = await rig.open()
-    signed = await network.sign(network.validate(rig.report()))
+    signed = await signed_by(network, rig.report())
     first = await network.send(signed)
     assert await network.send(signed) == first
     assert await (await rig.open()).send(signed) == first
@@ -141,17 +146,17 @@ async def until_paid(network: Network) -> list:
 async def test_signing_again_gives_the_same_bytes(rig):
     await rig.serve()
     network, later = await rig.open(), await rig.open()
-    body = network.validate(rig.report())
-    assert body == later.validate(rig.report())
-    assert await network.sign(body) == await later.sign(body)
+    draft = await network.validate([rig.report()], {})
+    assert draft == await later.validate([rig.report()], {})
+    assert await network.sign(draft.body) == await later.sign(draft.body)
 
 
 @pytest.mark.parametrize("fault", ["error", "late_error", "lost", "timeout", "busy"])
 async def test_a_troubled_network_gets_the_same_bytes_again(rig, fault):
     await rig.serve("ok", fault)
     network = await rig.open()
-    await network.send(await network.sign(network.validate(rig.report(0))))
-    signed = await network.sign(network.validate(rig.report(1)))
+    await network.send(await signed_by(network, rig.report(0)))
+    signed = await signed_by(network, rig.report(1))
     with pytest.raises(UnavailableError) as caught:
         await network.send(signed)
     assert caught.value.retry_after_s == (1 if fault == "busy" else 0)
@@ -165,7 +170,7 @@ async def test_two_answers_to_one_report_are_never_mixed_up(rig):
     network = await rig.open()
     receipts = []
     for number in range(6):
-        signed = await network.sign(network.validate(rig.report(number)))
+        signed = await signed_by(network, rig.report(number))
         while True:
             try:
                 receipts.append((await network.send(signed)).id)
@@ -180,9 +185,9 @@ async def test_a_dead_network_is_unavailable(rig):
     rig.url = "http://127.0.0.1:9"
     network = await rig.open()
     with pytest.raises(UnavailableError):
-        await network.send(await network.sign(network.validate(rig.report())))
+        await network.send(await signed_by(network, rig.report()))
     with pytest.raises(UnavailableError):
-        await network.find(rig.report())
+        await network.find([rig.report()])
     with pytest.raises(UnavailableError):
         await network.reconcile(-1)
 
@@ -190,9 +195,9 @@ async def test_a_dead_network_is_unavailable(rig):
 async def test_a_no_is_final_and_names_its_reason(rig):
     await rig.serve()
     network = await rig.open()
-    await network.send(await network.sign(network.validate(rig.report())))
+    await network.send(await signed_by(network, rig.report()))
     with pytest.raises(RefusedError) as caught:
-        await network.send(await network.sign(network.validate(rig.report(verdict="flagged"))))
+        await network.send(await signed_by(network, rig.report(verdict="flagged")))
     assert caught.value.reason == "slot_taken"
     assert await rig.taken() == 1
 
@@ -201,33 +206,33 @@ async def test_quarantined_reports_are_never_offered(rig):
     await rig.serve()
     network = await rig.open()
     with pytest.raises(RefusedError, match="quarantined"):
-        network.validate(rig.report(verdict="quarantined", reasons=["future_time"]))
+        await network.validate([rig.report(verdict="quarantined", reasons=["future_time"])], {})
 
 
 async def test_a_network_that_forgot_us_is_told_again(rig):
     await rig.serve()
     network = await rig.open()
-    await network.send(await network.sign(network.validate(rig.report(0))))
+    await network.send(await signed_by(network, rig.report(0)))
     await rig.serve()
     network.client.url = rig.url
-    await network.send(await network.sign(network.validate(rig.report(1))))
+    await network.send(await signed_by(network, rig.report(1)))
     assert await rig.taken() == 1
 
 
 async def test_an_earlier_life_is_found(rig):
     await rig.serve()
     network = await rig.open()
-    assert await network.find(rig.report()) is None
-    receipt = await network.send(await network.sign(network.validate(rig.report())))
-    found = await (await rig.open()).find(rig.report(verdict="flagged"))
+    assert await network.find([rig.report()]) is None
+    receipt = await network.send(await signed_by(network, rig.report()))
+    found = await (await rig.open()).find([rig.report(verdict="flagged")])
     assert found.id == receipt.id
-    assert await network.find(rig.report(1)) is None
+    assert await network.find([rig.report(1)]) is None
 
 
 async def test_challenge_is_answered_and_paid(rig):
     await rig.serve(percent=100)
     network = await rig.open()
-    receipt = await network.send(await network.sign(network.validate(rig.report())))
+    receipt = await network.send(await signed_by(network, rig.report()))
     assert receipt.detail["challenge"]
     found = await network.reconcile(-1)
     assert found.proofs == 1
@@ -250,7 +255,7 @@ async def test_challenge_is_answered_and_paid(rig):
 async def test_damaged_frames_cost_the_claim(rig, damage, reason):
     await rig.serve(percent=100)
     network = await rig.open()
-    await network.send(await network.sign(network.validate(rig.report())))
+    await network.send(await signed_by(network, rig.report()))
     whole = rig.frames
 
     async def damaged(board_key, ranges):
@@ -258,7 +263,7 @@ async def test_damaged_frames_cost_the_claim(rig, damage, reason):
         damage(frames)
         return frames
 
-    network.sources = Sources(rig.find_board, damaged)
+    network.sources = asked(rig.find_board, damaged)
     await network.reconcile(-1)
     counts = await rig.counts()
     assert counts["lost_by"] == {reason: 1}
@@ -270,7 +275,7 @@ async def test_wrong_figures_cost_the_claim(rig):
     network = await rig.open()
     report = rig.report()
     report.figures["energy"]["energy_export"] += 1
-    await network.send(await network.sign(network.validate(report)))
+    await network.send(await signed_by(network, report))
     await network.reconcile(-1)
     assert (await rig.counts())["lost_by"] == {"bad_figures": 1}
 
@@ -278,16 +283,16 @@ async def test_wrong_figures_cost_the_claim(rig):
 async def test_a_second_gateway_is_not_paid_for_the_slot(rig):
     await rig.serve()
     network = await rig.open()
-    await network.send(await network.sign(network.validate(rig.report())))
+    await network.send(await signed_by(network, rig.report()))
     other = SimulatedKey(8)
     second = await rig.open(other)
     with pytest.raises(RefusedError) as caught:
-        await second.send(await second.sign(second.validate(rig.report())))
+        await second.send(await signed_by(second, rig.report()))
     assert caught.value.reason == "wrong_gateway"
     moved = SimulatedBoard(2, other.hash, START, log=2)
     rig.known[moved.hash] = moved
     with pytest.raises(RefusedError) as caught:
-        await second.send(await second.sign(second.validate(rig.report(evidence=[[2, 1, 1]]))))
+        await second.send(await signed_by(second, rig.report(evidence=[[2, 1, 1]])))
     assert caught.value.reason == "slot_taken"
     assert await rig.taken() == 1
 
@@ -295,11 +300,11 @@ async def test_a_second_gateway_is_not_paid_for_the_slot(rig):
 async def test_a_removed_board_or_missing_frames_end_the_report(rig):
     await rig.serve()
     network = await rig.open()
-    signed = await network.sign(network.validate(rig.report()))
-    network.sources = Sources(rig.find_board, nothing)
+    signed = await signed_by(network, rig.report())
+    network.sources = asked(rig.find_board, nothing)
     with pytest.raises(RefusedError, match="no_evidence"):
         await network.send(signed)
-    network.sources = Sources(nobody, rig.frames)
+    network.sources = asked(nobody, rig.frames)
     with pytest.raises(RefusedError, match="unknown_board"):
         await network.send(signed)
 
@@ -315,7 +320,7 @@ async def nobody(*_):
 def test_unknown_kind_names_the_setting():
     config = NetworkConfig(name="x", kind="gridcoin", url="")
     with pytest.raises(ConfigError, match=r"\$\.network\[x\]\.kind"):
-        open_network(config, HeldP256(SimulatedKey(1).secret), Sources(nobody, nothing))
+        open_network(config, HeldP256(SimulatedKey(1).secret), asked(nobody, nothing))
 
 
 @asynccontextmanager
@@ -353,9 +358,9 @@ async def test_an_answer_that_is_not_the_networks_never_costs_a_report(rig, stat
     async with answering(handler) as rig.url:
         network = await rig.open()
         with pytest.raises(UnavailableError):
-            await network.send(await network.sign(network.validate(rig.report())))
+            await network.send(await signed_by(network, rig.report()))
         with pytest.raises(UnavailableError):
-            await network.find(rig.report())
+            await network.find([rig.report()])
         with pytest.raises(UnavailableError):
             await network.reconcile(-1)
 
@@ -379,3 +384,17 @@ async def test_frames_are_shown_only_for_our_own_reports(rig):
         network = await rig.open()
         assert (await network.reconcile(-1)).proofs == 0
     assert {method for method, _ in asked} == {"GET"}
+
+
+async def test_check_says_whether_the_network_is_there(rig):
+    await rig.serve()
+    found = await (await rig.open()).check()
+    assert [(one.subject, one.ok) for one in found] == [
+        ("key", True),
+        ("endpoint", True),
+        ("clock", True),
+        ("gate", True),
+    ]
+    rig.url = "http://127.0.0.1:9"
+    found = await (await rig.open()).check()
+    assert ("endpoint", False) in [(one.subject, one.ok) for one in found]

@@ -55,8 +55,8 @@ async def states(store, network="alpha"):
 async def test_a_final_interval_makes_one_job_per_network(store, author):
     assert await states(store) == await states(store, "beta") == {"available": 3}
     jobs = await store.outbox.lease("alpha", 10, LEASE_MS)
-    assert [job.report.a for job in jobs] == [START, START + 5 * MINUTE, START + 10 * MINUTE]
-    report = jobs[0].report
+    assert [job.reports[0].a for job in jobs] == [START, START + 5 * MINUTE, START + 10 * MINUTE]
+    report = jobs[0].reports[0]
     assert jobs[0].key == f"{report.board_key.hex()}/0/{START}"
     assert (report.role, report.rated_w, report.verdict, report.b) == ("pv", 6000, "accepted", START + 5 * MINUTE)
     assert (jobs[0].attempt, jobs[0].body) == (1, None)
@@ -94,7 +94,7 @@ async def test_what_is_completed_stays_completed(store):
     await store.outbox.complete(job.id, Receipt("r2", {}))
     await store.outbox.discard(job.id, "expired")
     await store.outbox.retry(job.id, 0, "timeout")
-    (interval,) = [one for one in await store.read(Reader.intervals) if one.a == job.report.a]
+    (interval,) = [one for one in await store.read(Reader.intervals) if one.a == job.reports[0].a]
     view = interval.jobs[0]
     assert (view.state, view.receipt, view.receipt_detail) == ("completed", "r1", {"slot": "s"})
     FakeClock.real += 10 * LEASE_MS

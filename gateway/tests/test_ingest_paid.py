@@ -46,11 +46,12 @@ async def test_an_interval_of_the_gateways_own_log_is_proven_by_its_frames(tmp_p
             work.cancel()
             await asyncio.wait([work])
             (job,) = jobs
-            assert (job.report.provenance, job.report.verdict) == ("gateway", "accepted")
-            frames = await store.read(lambda reader: list(reader.evidence(job.report.board_key, job.report.evidence)))
+            (report,) = job.reports
+            assert (report.provenance, report.verdict) == ("gateway", "accepted")
+            frames = await store.read(lambda reader: list(reader.evidence(report.board_key, report.evidence)))
             (board,) = await store.read(Reader.boards)
             assert board.provenance == "gateway"
-    body = WattnetNetwork("alpha", None, key, None).validate(job.report)
+    body = (await WattnetNetwork("alpha", None, key, None).validate(job.reports, {})).body
     report, figures = read(cbor.decode(body))
     assert report.provenance == "gateway"
     assert figures["energy"]["energy_import"] > 0

@@ -11,7 +11,7 @@ from pathlib import Path
 from . import forward, quality
 from .broker import Broker
 from .chronicle import Chronicle
-from .config import DATABASE_NAME, Config
+from .config import DATABASE_NAME, Config, NetworkConfig
 from .endpoints import remote
 from .enrolment import board_settings
 from .errors import WattnessError
@@ -27,10 +27,11 @@ from .intake import Intake
 from .keys import open_signer
 from .lock import HomeLock
 from .model import Board, Endpoint
-from .networks import REWARD_UNITS, open_network
+from .networks import REWARD_UNITS, Network, kind_of, open_network, settled
+from .networks import Sources as NetworkSources
 from .post import Post, Resender
 from .proxy.server import Proxies, Proxy, Target
-from .signing import key_hash
+from .signing import Signer, key_hash
 from .store.sqlite import Settings, SqliteStore, open_store
 from .systemd import notify, prove_life
 from .updates import FOLDER as UPDATES_FOLDER
@@ -88,10 +89,7 @@ async def gateway(config: Config) -> AsyncIterator[str]:
         post = Post(ways.publish, clock, boards)
         verifiers = await stack.enter_async_context(open_verifiers(boards))
         intake = Intake(store, verifiers, shelf.acknowledging(post.acknowledge))
-        networks = [
-            (network, await stack.enter_async_context(open_network(network, signer, forward.sources(store))))
-            for network in config.network
-        ]
+        networks = await _open_networks(stack, config, signer, forward.sources(store, clock, Path(config.home)))
         sources = Sources(
             store=store,
             clock=clock,
@@ -125,6 +123,18 @@ async def gateway(config: Config) -> AsyncIterator[str]:
             tasks(broker.supervise(), "broker")
             await link.wait_connected(LINK_READY_S)
         yield f"ready page={address} boards={endpoint.host}:{endpoint.port} gateway={gateway_hash.hex()}"
+
+
+async def _open_networks(
+    stack: AsyncExitStack, config: Config, signer: Signer, asked: NetworkSources
+) -> list[tuple[NetworkConfig, Network]]:
+    """Open every network's adapter with the key that it knows this gateway by."""
+    opened = []
+    for network in map(settled, config.network):
+        curve = kind_of(network).curve
+        own = open_signer(network.key, Path(config.home), curve) if curve else signer
+        opened.append((network, await stack.enter_async_context(open_network(network, own, asked))))
+    return opened
 
 
 def _update_boards(tasks: Tasks, config: Config, store: SqliteStore, post: Post, link: MqttLink) -> None:

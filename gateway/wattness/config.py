@@ -87,12 +87,17 @@ class ClockConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class NetworkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One reward network; `name` is unique, `kind` is a key of the networks' registry."""
 
-    name: str
+    name: Annotated[str, msgspec.Meta(pattern=r"^[^/\\\x00-\x1f]+$", max_length=64)]
     kind: str
-    url: str
+    url: str = ""  # by default the network's test endpoint, where there is one
+    production: bool = False  # the network in earnest, not its test endpoint
+    key: str = ""  # a signer's URI; by default file:<name>.key
     in_flight: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 4
     per_minute: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 6000
-    age_max_h: Annotated[int, msgspec.Meta(ge=1, le=24 * 3660)] = 24 * 30
+    age_max_h: Annotated[int, msgspec.Meta(ge=1, le=24 * 3660)] | None = None  # by default the kind's
+    window_s: Annotated[int, msgspec.Meta(ge=0, le=7 * 86_400)] | None = None  # of one report; by default the kind's
+    devices: list[str] = []  # ids of the streams to report; all that the network takes when empty
+    settings: dict[str, Any] = {}  # the kind's own
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

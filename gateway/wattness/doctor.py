@@ -18,14 +18,15 @@ import apsw
 from bleak import BleakScanner
 
 from .broker import find_program
-from .config import DATABASE_NAME, Config, load, split_address
+from .config import DATABASE_NAME, Config, NetworkConfig, load, split_address
 from .devices import BLE, parse_address
-from .endpoints import remote, tls_context
+from .endpoints import connection, remote, tls_context
 from .errors import ConfigError, StoreError
 from .ingest.ble import LOST, why
 from .keys import open_signer
 from .lock import FileLock
 from .model import Endpoint
+from .networks import settled
 from .store.reader import Reader, open_reader
 from .store.views import BoardView
 from .web.credentials import TOKEN_NAME, read_token
@@ -65,7 +66,7 @@ async def examine(home: Path) -> list[Finding]:
     found += await _home_assistant(config)
     found += await _bluetooth(config)
     found += _database(config)
-    found += [finding for one in config.network for finding in await _network(one.name, one.url)]
+    found += [finding for one in config.network for finding in await _network(one)]
     return found
 
 
@@ -186,15 +187,7 @@ async def _bluetooth(config: Config) -> list[Finding]:
 async def _remote(subject: str, endpoint: Callable[[], Endpoint]) -> list[Finding]:
     try:
         found = endpoint()
-        client = aiomqtt.Client(
-            found.host,
-            found.port,
-            username=found.user or None,
-            password=found.password or None,
-            tls_context=tls_context(found),
-            timeout=CONNECT_S,
-        )
-        async with client:
+        async with connection(found, tls_context(found), timeout=CONNECT_S):
             return [Finding(OK, subject, f"{found.host}:{found.port} lets us in")]
     except ConfigError as error:
         return [Finding(FAILURE, subject, str(error), "Correct the configuration.")]
@@ -247,14 +240,18 @@ def _outbox(reader: Reader, config: Config) -> Iterator[Finding]:
             yield Finding(WARNING, f"network {network.name}", text, "Look at its last reason in `wattness status`.")
 
 
-async def _network(name: str, url: str) -> list[Finding]:
+async def _network(network: NetworkConfig) -> list[Finding]:
+    try:
+        url = settled(network).url
+    except ConfigError as error:
+        return [Finding(FAILURE, f"network {network.name}", str(error), "Edit gateway.toml.")]
     parts = urlsplit(url)
-    if not parts.hostname:
+    if not parts.hostname or parts.scheme not in {"http", "https", "mqtt", "mqtts"}:
         return []
     port = parts.port or {"https": 443, "mqtts": 8883, "mqtt": 1883}.get(parts.scheme, 80)
     tls = ssl.create_default_context() if parts.scheme in {"https", "mqtts"} else None
     remedy = "Check the address, this machine's network, and whether the network is up; reports wait meanwhile."
-    return [await _reach(f"network {name}", parts.hostname, port, remedy, tls)]
+    return [await _reach(f"network {network.name}", parts.hostname, port, remedy, tls)]
 
 
 async def _reach(subject: str, host: str, port: int, remedy: str, tls: ssl.SSLContext | None = None) -> Finding:

@@ -8,21 +8,25 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from wattness.clock import Clock
 from wattness.config import NetworkConfig
 from wattness.errors import NetworkError, RefusedError, StoreError, UnavailableError
-from wattness.model import Board, Job, Receipt
-from wattness.networks import Network, Sources
+from wattness.model import Board, Job, Reading, Receipt
+from wattness.networks import Network, Sources, kind_of
 from wattness.store.outbox import Outbox
+from wattness.store.reader import Reader
 from wattness.store.sqlite import SqliteStore
 
 AHEAD = 8  # jobs in hand per job in flight: signing shares commits, and runs ahead of sending
 RETRY_AFTER_S_MAX = 3600.0
 ROUNDS_MAX = 100  # of one reconciliation; a network that never has enough waits like everybody
 PACE_BURST_MS = 1000  # what a second allows may go at once
+MILLI = 1000
 
 T = TypeVar("T")
 LOG = logging.getLogger(__name__)
@@ -60,7 +64,7 @@ async def forward(network: Network, store: SqliteStore, config: NetworkConfig, w
     await Forwarder(network, store.outbox, config, world, last_epoch).run()
 
 
-def sources(store: SqliteStore) -> Sources:
+def sources(store: SqliteStore, clock: Clock, home: Path) -> Sources:
     """Return what adapters may ask a store for."""
 
     async def board(board_key: bytes) -> Board | None:
@@ -69,7 +73,19 @@ def sources(store: SqliteStore) -> Sources:
     async def frames(board_key: bytes, ranges: Sequence[Sequence[int]]) -> list[bytes]:
         return await store.read(lambda reader: list(reader.evidence(board_key, ranges)))
 
-    return Sources(board, frames)
+    async def readings(board_key: bytes, device: str, a: int, b: int) -> list[Reading]:
+        return await store.read(lambda reader: list(_readings(reader, (board_key.hex(), device), a, b)))
+
+    return Sources(board, frames, readings, clock, home)
+
+
+def _readings(reader: Reader, place: tuple[str, str], a: int, b: int) -> Iterator[Reading]:
+    for stream in reader.streams():
+        if (stream.board_key, stream.device) == place:
+            for times, columns in reader.readings(stream.id, a, b):
+                for at, *values in zip(times, *columns.values(), strict=True):
+                    found = zip(columns, values, strict=True)
+                    yield Reading(at, {name: Decimal(n) / MILLI for name, n in found if n is not None})
 
 
 class Forwarder:
@@ -87,7 +103,7 @@ class Forwarder:
         self.network, self.outbox, self.last_epoch = network, outbox, last_epoch
         self.clock, self.source = world.clock, world.source
         self.timing = world.timing or Timing.of(world.clock)
-        self.age_ms_max = config.age_max_h * 3_600_000
+        self.age_ms_max = (config.age_max_h or kind_of(config).age_max_h) * 3_600_000
         self.in_hand_max = AHEAD * config.in_flight
         self.started_ms = self.clock.now_ms()
         self._sending = asyncio.Semaphore(config.in_flight)
@@ -174,17 +190,17 @@ class Forwarder:
 
     async def _obtain(self, job: Job, lease_until_ms: int) -> Receipt | None:
         """Return the network's receipt, or None when the time for asking is over."""
-        if job.report.b < self.clock.now_ms() - self.age_ms_max:
+        if job.b < self.clock.now_ms() - self.age_ms_max:
             raise RefusedError("expired", "older than this network's age_max_h")
         body = job.body
-        if body is None and job.report.b > self.started_ms:
+        if body is None and job.b > self.started_ms:
             body = await self._sign(job)  # ahead of its turn
         async with self._sending:
             if not await self._may_ask(job, lease_until_ms):
                 return None
             if body is None:
                 # An earlier life, lost with a restored backup, may have claimed this: never sign a slot a second time.
-                known = await self._ask(self.network.find(job.report))
+                known = await self._ask(self.network.find(job.reports))
                 if known is not None:
                     return known
                 body = await self._sign(job)
@@ -192,7 +208,8 @@ class Forwarder:
 
     async def _sign(self, job: Job) -> bytes:
         """Return the bytes to send, which are on disk by now."""
-        return await self.outbox.set_body(job.id, await self.network.sign(self.network.validate(job.report)))
+        draft = await self.network.validate(job.reports, job.memory)
+        return await self.outbox.set_body(job.id, await self.network.sign(draft.body))
 
     async def _may_ask(self, job: Job, lease_until_ms: int) -> bool:
         """Wait for the turn; false when the network rests, or when the job is nearly somebody else's."""

@@ -1,5 +1,6 @@
 """What the gateway's rooms hand to one another; plain values, no behaviour."""
 
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
@@ -74,15 +75,25 @@ class Report(msgspec.Struct, frozen=True):
     rules: int = 1
 
 
+class Reading(NamedTuple):
+    """The points of one stream at one instant."""
+
+    unix_ms: int
+    values: dict[str, Decimal]  # by point name, in the point's unit; a point without a value is absent
+
+
 class Job(msgspec.Struct, frozen=True):
     """One report's way to one network. State: available | running | retryable | completed | discarded."""
 
     id: int
     network: str
     key: str  # idempotency key: board key, device, a
-    report: Report
+    reports: tuple[Report, ...]  # the final intervals that it speaks of, ascending
+    b: int  # where its slot ends, UTC unix ms
     attempt: int
     body: bytes | None  # the signed bytes, once they exist; always resent unchanged
+    memory: dict[str, int | str] = {}  # the adapter's, as the report before left it
+    turn: str | None = None  # jobs of one turn go one after another
 
 
 class Receipt(NamedTuple):

@@ -1,27 +1,61 @@
-"""The adapters of reward networks, in one explicit registry; each is one module and one line here."""
+"""The adapters of reward networks: each is one module, and one entry of the catalog."""
 
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from importlib import import_module
+from typing import cast
+from urllib.parse import urlsplit
+
+import msgspec
 
 from wattness.config import NetworkConfig
 from wattness.errors import ConfigError
-from wattness.signing import Signer
+from wattness.signing import DigestSigner, Signer
 
-from .base import Network, Reconciled, Sources
-from .wattnet import open_wattnet
+from .base import Kind, Network, Reconciled, Sources
+from .catalog import CATALOG
 
-__all__ = ["NETWORKS", "REWARD_UNITS", "Network", "Reconciled", "Sources", "open_network"]
+__all__ = ["CATALOG", "REWARD_UNITS", "Network", "Reconciled", "Sources", "kind_of", "open_network", "settled"]
 
-Opener = Callable[[NetworkConfig, Signer, Sources], AbstractAsyncContextManager[Network]]
-
-NETWORKS: dict[str, Opener] = {
-    "wattnet": open_wattnet,
-}
-REWARD_UNITS = {"wattnet": "points"}
+REWARD_UNITS = {name: kind.unit for name, kind in CATALOG.items() if kind.unit}
 
 
-def open_network(config: NetworkConfig, signer: Signer, sources: Sources) -> AbstractAsyncContextManager[Network]:
+def kind_of(config: NetworkConfig) -> Kind:
+    """Return the catalog's entry that `config` names; raises ConfigError."""
+    kind = CATALOG.get(config.kind)
+    if kind is None:
+        known = ", ".join(name for name, one in CATALOG.items() if one.module)
+        raise ConfigError(f"$.network[{config.name}].kind: {config.kind!r} is not one of {known}")
+    if not kind.module:
+        raise ConfigError(f"$.network[{config.name}].kind: {kind.title} takes no reports from here: {kind.gate}")
+    return kind
+
+
+def settled(config: NetworkConfig) -> NetworkConfig:
+    """Return `config` with everything that its kind decides filled in; raises ConfigError."""
+    kind, path = kind_of(config), f"$.network[{config.name}]"
+    url = config.url or kind.test_url
+    if not url:
+        raise ConfigError(f"{path}.url: is missing; set it to the address of {kind.title}")
+    if not config.production and _host(url) in kind.production_hosts:
+        raise ConfigError(
+            f"{path}.url: {_host(url)} is {kind.title} in earnest; to report there, set `production = true` beside it"
+        )
+    window_s = kind.window_s if config.window_s is None else config.window_s
+    key, age_max_h = config.key or f"file:{config.name}.key", config.age_max_h or kind.age_max_h
+    return msgspec.structs.replace(config, url=url, key=key, window_s=window_s, age_max_h=age_max_h)
+
+
+def open_network(
+    config: NetworkConfig, signer: Signer | DigestSigner, sources: Sources
+) -> AbstractAsyncContextManager[Network]:
     """Open the adapter that `config` names; raises ConfigError."""
-    if config.kind not in NETWORKS:
-        raise ConfigError(f"$.network[{config.name}].kind: {config.kind!r} is not one of {', '.join(NETWORKS)}")
-    return NETWORKS[config.kind](config, signer, sources)
+    config = settled(config)
+    module = import_module(kind_of(config).module)
+    return cast("AbstractAsyncContextManager[Network]", module.open_network(config, signer, sources))
+
+
+def _host(url: str) -> str:
+    try:
+        return (urlsplit(url).hostname or "").rstrip(".").lower()
+    except ValueError:  # the adapter says what is wrong with it
+        return ""

@@ -2,14 +2,19 @@
 
 import asyncio
 import json
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
 
+from wattness.clock import Clock
 from wattness.errors import RefusedError, UnavailableError
 
+from .base import Check
+
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
+CLOCK_OFF_S_MAX = 60  # of the network's clock, before its checks would refuse what we date
 AGAIN = frozenset({408, 425, 429})  # and everything from 500 on
 
 T = TypeVar("T")
@@ -30,6 +35,27 @@ class HttpClient:
     async def post(self, path: str, body: bytes, headers: dict[str, str] | None = None) -> dict[str, Any]:
         """Deliver `body` and return the JSON object that answers it."""
         return await self._ask("POST", path, data=body, headers=headers)
+
+    async def reach(self, path: str, clock: Clock) -> list[Check]:
+        """Ask for `path` and tell whether anybody answers, and whether their clock agrees with ours."""
+        try:
+            async with self.session.get(self.url + path, timeout=self.timeout, allow_redirects=False) as response:
+                status, date = response.status, response.headers.get("Date", "")
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            text = f"{self.url} does not answer: {type(error).__name__} {error}; look at `url` and at the line."
+            return [Check("endpoint", ok=False, text=text)]
+        if status >= 500:
+            return [Check("endpoint", ok=False, text=f"{self.url} answers {status}; try again later.")]
+        try:
+            off_s = round(clock.real_ms_now() / 1000 - parsedate_to_datetime(date).timestamp())
+        except (ValueError, TypeError):
+            return [Check("endpoint", ok=True, text=f"{self.url} answers, and does not tell the time.")]
+        told = f"This clock is {abs(off_s)} s {'ahead of' if off_s > 0 else 'behind'} the network's"
+        remedy = "; set it by network time (NTP)." if abs(off_s) > CLOCK_OFF_S_MAX else "."
+        return [
+            Check("endpoint", ok=True, text=f"{self.url} answers."),
+            Check("clock", ok=abs(off_s) <= CLOCK_OFF_S_MAX, text=told + remedy),
+        ]
 
     async def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         try:

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import hashlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, cast
 
@@ -19,7 +19,7 @@ from wattness.signing import Signer
 from wattwire import cbor, cose, frame
 from wattwire.errors import WireError
 
-from .base import Reconciled, Sources
+from .base import Check, Draft, Memory, Reconciled, Sources
 from .http import HttpClient, shaped
 
 AAD = b"wattnet/1"
@@ -41,8 +41,9 @@ class WattnetNetwork:
         self._introduced: set[bytes] = set()  # board keys; b"" is the gateway itself
         self._introducing = asyncio.Lock()
 
-    def validate(self, report: Report) -> bytes:
+    async def validate(self, reports: Sequence[Report], memory: Memory) -> Draft:  # noqa: ARG002 - nothing to remember
         """Return the report's deterministic CBOR; raises RefusedError for what this network cannot take."""
+        (report,) = reports
         if report.verdict == "quarantined":
             raise RefusedError("quarantined", ", ".join(report.reasons))
         value = {name: getattr(report, name) for name in report.__struct_fields__ if name != "board_key"}
@@ -51,7 +52,7 @@ class WattnetNetwork:
             cose.join(self.kid, body, bytes(cose.SIGNATURE_SIZE))  # which refuses what will be too long
         except WireError as error:
             raise RefusedError(error.reason, error.detail) from None
-        return body
+        return Draft(body)
 
     async def sign(self, body: bytes) -> bytes:
         """Return the COSE_Sign1 over `body`."""
@@ -75,8 +76,9 @@ class WattnetNetwork:
             raise UnavailableError("the network answered about another report")
         return Receipt(answer.receipt, value)
 
-    async def find(self, report: Report) -> Receipt | None:
+    async def find(self, reports: Sequence[Report]) -> Receipt | None:
         """Return the receipt of a claim that an earlier life of this gateway made for the slot."""
+        (report,) = reports
         slot: dict[str, str | int] = {"board": report.board_key.hex(), "device": report.device, "a": report.a}
         try:
             value = await self.client.get("/v1/claims", gateway=self.kid.hex(), **slot)
@@ -97,6 +99,12 @@ class WattnetNetwork:
         value = await self.client.get("/v1/payouts", gateway=self.kid.hex(), after=after_epoch)
         rows = zip(shaped(value, _Payouts).payouts, value["payouts"], strict=True)
         return Reconciled([Reward(r.epoch, bytes.fromhex(r.board), r.device, r.amount, raw) for r, raw in rows], proofs)
+
+    async def check(self) -> list[Check]:
+        """Ask the network for its time; it takes every key."""
+        key = Check("key", ok=True, text=f"Known as {self.kid.hex()}, the gateway's own key.")
+        gate = Check("gate", ok=True, text="No approval is needed.")
+        return [key, *await self.client.reach("/v1/summary", self.sources.clock), gate]
 
     async def _prove(self, demand: "_Demand") -> bool:
         """Answer one challenge, but only about a report that carries our own signature."""
@@ -191,7 +199,7 @@ def _report(signed: bytes) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def open_wattnet(config: NetworkConfig, signer: Signer, sources: Sources) -> AsyncIterator[WattnetNetwork]:
+async def open_network(config: NetworkConfig, signer: Signer, sources: Sources) -> AsyncIterator[WattnetNetwork]:
     """Open the adapter of one configured network; raises ConfigError."""
     check_url(config.url, ("http", "https"), f"$.network[{config.name}].url")
     connector = aiohttp.TCPConnector(limit=2 * config.in_flight + 2)

@@ -157,4 +157,4 @@ def _job(  # noqa: PLR0913, PLR0917 — a row
         rated_w=rated_w,
         provenance=provenance,
     )
-    return Job(job_id, network, key, report, attempt, body)
+    return Job(job_id, network, key, (report,), b, attempt, body)

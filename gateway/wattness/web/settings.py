@@ -1,21 +1,19 @@
 """The operator's settings over the API: shown without secrets, tried, and written in one step."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from wattness import amend
 from wattness.config import CONFIG_NAME, Config, parse
 from wattness.errors import ConfigError
 from wattness.keys import open_signer
-from wattness.networks import NETWORKS
+from wattness.networks import settled
 
 from .answers import Change, SettingsNow, SettingsVerdict
 from .tls import check_web
-
-BACKUP_NAME = CONFIG_NAME + ".bak"
 
 
 def show(running: Config) -> SettingsNow:
@@ -44,12 +42,7 @@ def write(running: Config, text: str) -> SettingsVerdict:
     """Write new settings if they are good; the old file stays beside it as a backup. Raises ConfigError."""
     verdict = judge(running, text)
     if verdict.ok:
-        file = running.path(CONFIG_NAME)
-        try:
-            _replace(file.with_name(BACKUP_NAME), _text(running))
-            _replace(file, text)
-        except OSError as error:
-            raise ConfigError(f"{file} cannot be written: {error.strerror}.") from None
+        amend.write(running.path(CONFIG_NAME).resolve(), _text(running), text)
     return verdict
 
 
@@ -57,8 +50,7 @@ def _check(running: Config, new: Config) -> None:
     """Look at what the file's form does not tell: what it names must be there."""
     check_web(new)
     for network in new.network:
-        if network.kind not in NETWORKS:
-            raise ConfigError(f"$.network[{network.name}].kind: {network.kind!r} is not one of {', '.join(NETWORKS)}")
+        settled(network)
     if new.key != running.key:
         open_signer(new.key, Path(new.home))
 
@@ -87,14 +79,3 @@ def _differences(path: str, old: Any, new: Any) -> Iterator[Change]:
             yield from _differences(f"{path}[{index}]", *sides)
     elif old != new:
         yield Change(path, old, new)
-
-
-def _replace(file: Path, text: str) -> None:
-    """Put `text` in the place of a file: after a power cut it is the old one or the new one."""
-    new = file.with_name(file.name + ".new")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    new.replace(file)
