@@ -7,6 +7,7 @@ import pytest
 
 from wattboard import catalog, device
 from wattboard.errors import ConfigError, SilentError, UnsuitableError
+from wattwire import exponents
 from wattwire import sunspec as walking
 from wattwire.errors import WireError
 from wattwire.modbus import ModbusError
@@ -100,7 +101,7 @@ async def test_a_changing_scale_factor_is_told_and_in_the_end_the_finest_stays()
         changes += changed
         exponent = inverter.stream().points[0].exponent
         assert row[0] * 10**exponent == pytest.approx(1234 * 10**scale)
-    assert changes == device.EXPONENT_CHANGES_MAX + 1, "one more, to the finer of the two"
+    assert changes == exponents.CHANGES_MAX + 1, "one more, to the finer of the two"
     assert inverter.stream().points[0].exponent == -1
 
 

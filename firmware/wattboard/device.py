@@ -4,6 +4,7 @@ from wattboard.errors import SilentError
 from wattboard.loan import Loan
 from wattwire import reading, records
 from wattwire.errors import WireError
+from wattwire.exponents import Exponents
 from wattwire.modbus import ModbusError, hole_registers
 from wattwire.pace import SETTLED, Pace
 
@@ -12,11 +13,9 @@ BINDING = "wattboard.binding"
 TRIES = 2
 TURNAROUND_US = 25000  # planned with until it is measured
 FULL = 2  # the level at which all points are read
-EXPONENT_CHANGES_MAX = 8  # then the finest exponent stays, and coarser values are multiplied, which is exact
 ILLEGAL_FUNCTION = 1
 FINAL_CODES = (1, 2, 3)  # exceptions that say the same when asked again
 HASH_SIZE = 16
-VALUE_LIMIT = 1 << 62  # the difference of two values has 63 bits
 
 
 class Device:
@@ -42,8 +41,7 @@ class Device:
         self.pace = Pace(reading.PLAIN)
         self.tries = TRIES
         self.is_complete = False  # the last poll had an answer to every read
-        self._exponents = {}
-        self._changes = 0
+        self._exponents = Exponents({})
         self._serial = None
         name = settings["profile"]
         self.walks = name == SUNSPEC or bool(known[name][0].walk)  # it must be asked for its map
@@ -58,7 +56,7 @@ class Device:
         name = self._settings["profile"]
         if self._profile is not None:
             name = self._profile.id
-            seen = {point: (0, exponent) for point, exponent in self._exponents.items()}
+            seen = {point: (0, exponent) for point, exponent in self._exponents.points.items()}
             points = [records.Point(*each) for each in reading.wire_points(self._profile, self._names, seen)]
         return records.Stream(
             self.role,
@@ -108,35 +106,12 @@ class Device:
         self.is_complete = None not in [data for _, data in answers]
         await self._learn()
         values = reading.orient(reading.decode(bound, self._names, answers), bound, self.role)
-        changed = self._follow_exponents(values)
-        row = [self._integer(name, values[name]) for name in self._names]
+        changed = self._exponents.follow(values)
+        row = [self._exponents.integer(name, values[name]) for name in self._names]
         for value in row:
             if value is not None:
                 return row, changed
         return None
-
-    def _integer(self, name, value):
-        if value is None:
-            return None
-        integer = value[0] * 10 ** (value[1] - self._exponents[name])
-        return integer if -VALUE_LIMIT < integer < VALUE_LIMIT else None
-
-    def _follow_exponents(self, values):
-        """Take over the exponents of `values`; return whether one differs from what the streams record says."""
-        changed = False
-        for name, value in values.items():
-            if value is None:
-                continue
-            if abs(value[1]) > records.EXPONENT_MAX:
-                values[name] = None  # the wire cannot say it
-                continue
-            held = self._exponents.get(name)
-            if value[1] == held or (self._changes >= EXPONENT_CHANGES_MAX and value[1] > held):
-                continue
-            self._exponents[name] = value[1]
-            changed = True
-        self._changes += changed
-        return changed
 
     async def answers(self, reads):
         """Return (Read, register bytes or None) for each of `reads`; raises SilentError."""
@@ -171,7 +146,7 @@ class Device:
     def _take(self, bound):
         """Read by this Binding from now on."""
         if bound.names != self._names:
-            self._exponents = {point.name: point.exponent for point in bound.profile.points}
+            self._exponents = Exponents({point.name: point.exponent for point in bound.profile.points})
         self._profile, self._profile_hash = bound.profile, bound.profile_hash
         self._names = bound.names
         self._learned = None

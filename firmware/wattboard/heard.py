@@ -5,7 +5,6 @@ from wattwire import records
 
 FRESH_PERIODS = 2  # a value so old is none any more
 FRESH_MS = 10000  # but at least so long
-VALUE_LIMIT = 1 << 62
 
 
 class Heard:
@@ -51,7 +50,7 @@ class Heard:
             value = values.get(name)
             if value is not None:
                 integer = value[0] * 10 ** (value[1] - exponent) if value[1] >= exponent else None
-                if integer is not None and -VALUE_LIMIT < integer < VALUE_LIMIT:
+                if integer is not None and -records.VALUE_LIMIT < integer < records.VALUE_LIMIT:
                     self._values[name] = (integer, until_ms)
             elif name in values:
                 self._values.pop(name, None)

@@ -12,6 +12,7 @@ KIND_HEALTH = 3
 PAYLOAD_SIZE_MAX = 8192
 HASH_SIZE = 16
 EXPONENT_MAX = 18
+VALUE_LIMIT = 1 << 62  # of a value's size: the difference of two has 63 bits
 
 # `lost` is None or (from, to); `unix` may be None; `extra` keeps the keys from 32 on.
 Record = namedtuple("Record", ("kind", "log", "seq", "prev", "boot", "up", "unix", "lost", "body", "extra"))

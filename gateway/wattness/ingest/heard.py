@@ -18,7 +18,6 @@ from .origin import Uptime
 FRESH_PERIODS = 2  # a value so old is none any more
 FRESH_MS = 10_000  # but at least so long
 FIRST_S = 8.0  # the first streams record waits so long
-VALUE_LIMIT = 1 << 62
 
 
 class HeardDevice:
@@ -108,4 +107,4 @@ def _scaled(value: tuple[int, int] | None, exponent: int) -> int | None:
     if value is None or value[1] < exponent:
         return None
     integer: int = value[0] * 10 ** (value[1] - exponent)
-    return integer if -VALUE_LIMIT < integer < VALUE_LIMIT else None
+    return integer if -records.VALUE_LIMIT < integer < records.VALUE_LIMIT else None

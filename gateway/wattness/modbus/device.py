@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from wattness.devices import Device as Settings
 from wattwire import modbus, plan, profile, reading, records
 from wattwire.errors import WireError
+from wattwire.exponents import Exponents
 from wattwire.modbus import ModbusError
 from wattwire.plan import Read
 
@@ -13,9 +14,7 @@ from .line import Line, SilentError, UnreachableError
 
 FULL = 2  # the level at which all points are read
 TURNAROUND_US = 25_000  # planned with until it is measured
-EXPONENT_CHANGES_MAX = 8  # then the finest exponent stays, and coarser values are multiplied, which is exact
 FINAL_CODES = (1, 2, 3)
-VALUE_LIMIT = 1 << 62
 TRIES = 2
 # What no device can show, whatever it measures: proof that its registers are not those of the profile.
 BANDS = {"frequency": (40, 70), "voltage": (5, 1500), "soc": (0, 101), "power_factor": (-1.01, 1.01)}
@@ -45,8 +44,7 @@ class Device:
         self._reads: tuple[list[Read], ...] = ([], [], [])
         self._learned = plan.NOTHING
         self._noisy = False
-        self._exponents: dict[str, int] = {}
-        self._changes = 0
+        self._exponents = Exponents({})
         self._odd = 0
 
     async def identify(self) -> None:
@@ -55,8 +53,7 @@ class Device:
         found = await bind(self.line, self.settings)
         self.line.pace(self.settings.unit, found.profile.manner)
         if before is None or found.names != before.names or found.profile.id != before.profile.id:
-            self._exponents = {point.name: point.exponent for point in found.profile.points}
-            self._changes = 0
+            self._exponents = Exponents({point.name: point.exponent for point in found.profile.points})
         self._learned = plan.NOTHING
         self._plan(found)
         values = await self._values(found, FULL)
@@ -65,7 +62,7 @@ class Device:
         odd = _odd(values)
         if odd:
             raise WrongMapError(f"{odd}: these are not the registers of the profile {found.profile.id}")
-        self._follow_exponents(values)
+        self._exponents.follow(values)
         self._odd = 0
         self.binding = found
 
@@ -78,7 +75,7 @@ class Device:
         bound = self.binding
         if bound is None:
             return None
-        seen = {name: (0, exponent) for name, exponent in self._exponents.items()}
+        seen = {name: (0, exponent) for name, exponent in self._exponents.points.items()}
         points = tuple(records.Point(*each) for each in reading.wire_points(bound.profile, bound.names, seen))
         settings = self.settings
         head = (settings.role, bound.profile.id, bound.profile_hash, settings.unit, points)
@@ -105,8 +102,8 @@ class Device:
                 raise WrongMapError(f"{_odd(values)}: the device's registers are no longer what they were")
             return None
         self._odd = 0
-        changed = self._follow_exponents(values)
-        row = [self._integer(name, values[name]) for name in bound.names]
+        changed = self._exponents.follow(values)
+        row = [self._exponents.integer(name, values[name]) for name in bound.names]
         return None if all(value is None for value in row) else Values(row, changed)
 
     async def _values(self, bound: Binding, level: int) -> dict[str, Any]:
@@ -179,29 +176,6 @@ class Device:
         if bound.model is not None:
             levels = tuple([_with_header(reads, bound.model.base, most) for reads in levels])
         self._reads = levels
-
-    def _follow_exponents(self, values: dict[str, Any]) -> bool:
-        """Take over the exponents of `values`; tell whether one differs from what the streams record says."""
-        changed = False
-        for name, value in values.items():
-            if value is None:
-                continue
-            if abs(value[1]) > records.EXPONENT_MAX:
-                values[name] = None  # the wire cannot say it
-                continue
-            held = self._exponents.get(name)
-            if value[1] == held or (held is not None and self._changes >= EXPONENT_CHANGES_MAX and value[1] > held):
-                continue
-            self._exponents[name] = value[1]
-            changed = True
-        self._changes += changed
-        return changed
-
-    def _integer(self, name: str, value: tuple[int, int] | None) -> int | None:
-        if value is None:
-            return None
-        integer: int = value[0] * 10 ** (value[1] - self._exponents[name])
-        return integer if -VALUE_LIMIT < integer < VALUE_LIMIT else None
 
 
 def _with_header(reads: list[Read], base: int, most: int) -> list[Read]:
