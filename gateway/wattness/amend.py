@@ -35,10 +35,10 @@ def append(home: Path, sections: Sections, check: Callable[[Config], None]) -> N
     write(file, old, new)
 
 
-def write(file: Path, old: str, new: str) -> None:
-    """Put the new text in the place of the old one, which stays beside it; raises ConfigError."""
+def write(file: Path, old: str, new: str, mode: int | None = None) -> None:
+    """Put the new text in the place of the old one, which stays beside it; `mode` as in atomic. Raises ConfigError."""
     try:
-        atomic.replace(file.with_name(BACKUP_NAME), old.encode())
-        atomic.replace(file, new.encode())
+        atomic.replace(file.with_name(BACKUP_NAME), old.encode(), mode)
+        atomic.replace(file, new.encode(), mode)
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {error.strerror}; nothing was changed.") from None

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from wattness import amend
+from wattness import amend, atomic
 from wattness.config import CONFIG_NAME, Config, parse
 from wattness.errors import ConfigError
 from wattness.keys import open_signer
@@ -42,7 +42,7 @@ def write(running: Config, text: str) -> SettingsVerdict:
     """Write new settings if they are good; the old file stays beside it as a backup. Raises ConfigError."""
     verdict = judge(running, text)
     if verdict.ok:
-        amend.write(running.path(CONFIG_NAME).resolve(), _text(running), text)
+        amend.write(running.path(CONFIG_NAME).resolve(), _text(running), text, atomic.PRIVATE)
     return verdict
 
 
