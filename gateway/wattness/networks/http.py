@@ -3,7 +3,7 @@
 import asyncio
 import json
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import aiohttp
 import msgspec
@@ -16,8 +16,20 @@ from .base import Check
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
 CLOCK_OFF_S_MAX = 60  # of the network's clock, before its checks would refuse what we date
 AGAIN = frozenset({408, 425, 429})  # and everything from 500 on
+FINAL = frozenset({400, 409, 410, 413, 414, 415, 422})  # of what was sent; any other no is of its sender, or for now
 
 T = TypeVar("T")
+
+
+class Answer(NamedTuple):
+    """An answer below 500."""
+
+    status: int
+    body: bytes
+
+    def said(self) -> str:
+        """Return the beginning of what it says, for people."""
+        return self.body[:500].decode("utf-8", "replace").strip()
 
 
 class HttpClient:
@@ -57,25 +69,42 @@ class HttpClient:
             Check("clock", ok=abs(off_s) <= CLOCK_OFF_S_MAX, text=told + remedy),
         ]
 
-    async def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+    async def exchange(self, method: str, path: str, **options: Any) -> Answer:
+        """Return the answer, whatever its form; raises UnavailableError where there is none, or only for now."""
         try:
             async with self.session.request(
                 method, self.url + path, timeout=self.timeout, allow_redirects=False, **options
             ) as response:
-                value = _parse(await _read(response))
-                status, wait = response.status, response.headers.get("Retry-After", "")
+                answer = Answer(response.status, await _read(response))
+                wait = response.headers.get("Retry-After", "")
         except TimeoutError:
             raise UnavailableError(f"{self.url} did not answer in {self.timeout.total} s") from None
         except (aiohttp.ClientError, asyncio.IncompleteReadError, OSError) as error:
             raise UnavailableError(f"{self.url}: {type(error).__name__}: {error}") from None
-        if status in AGAIN or status >= 500:
-            raise UnavailableError(f"{self.url} answered {status} {value}", float(wait) if wait.isdecimal() else 0)
-        if 200 <= status < 300 and value is not None:
+        if answer.status in AGAIN or answer.status >= 500:
+            wait_s = float(wait) if wait.isdecimal() else 0
+            raise UnavailableError(f"{self.url} answered {answer.status} {answer.said()}", wait_s)
+        return answer
+
+    async def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        answer = await self.exchange(method, path, **options)
+        value = _parse(answer.body)
+        if 200 <= answer.status < 300 and value is not None:
             return value
         reason = value.get("reason") if value else None
-        if 400 <= status < 500 and isinstance(reason, str):
+        if 400 <= answer.status < 500 and isinstance(reason, str):
             raise RefusedError(reason[:64], str(value.get("detail", ""))[:500] if value else "")
-        raise UnavailableError(f"{self.url} answered {status}, which is not this network's protocol")
+        raise UnavailableError(f"{self.url} answered {answer.status}, which is not this network's protocol")
+
+
+def taken(answer: Answer, gate: str) -> bytes:
+    """Return the body of a yes; raises RefusedError, or UnavailableError with the `gate` where that is closed."""
+    if 200 <= answer.status < 300:
+        return answer.body
+    if answer.status in FINAL:
+        raise RefusedError(f"http_{answer.status}", answer.said())
+    remedy = f": {gate}" if answer.status in {401, 403} else ", which is not this network's protocol; look at `url`"
+    raise UnavailableError(f"the network answered {answer.status} {answer.said()}{remedy}")
 
 
 def shaped(value: dict[str, Any], kind: type[T]) -> T:
