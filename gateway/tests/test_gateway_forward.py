@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from civilclock import Clock as NetworkClock
 from wattness.clock import Clock
-from wattness.config import NetworkConfig
+from wattness.config import Config, NetworkConfig
 from wattness.errors import RefusedError, StoreError, UnavailableError
 from wattness.forward import PACE_BURST_MS, Forwarder, Pace, Timing, World, forward, sources
 from wattness.keys.held import HeldP256
@@ -173,7 +173,7 @@ async def real_network(stack, folder, world: World, store, *script: str, percent
     suffered = faults.Faults(script=list(script))
     serving = server.serving(folder / "wattnet.db", ("127.0.0.1", 0), settings, seed=3, faults=suffered)
     url = await stack.enter_async_context(serving)
-    adapter = open_network(config(url=url), HeldP256(KEY.secret), sources(store, world.clock, folder))
+    adapter = open_network(config(url=url), HeldP256(KEY.secret), sources(store, world.clock, Config(home=str(folder))))
     network = await stack.enter_async_context(adapter)
     return network, SimulatedGateway(1, network.client.session, url)
 

@@ -89,7 +89,7 @@ async def gateway(config: Config) -> AsyncIterator[str]:
         post = Post(ways.publish, clock, boards)
         verifiers = await stack.enter_async_context(open_verifiers(boards))
         intake = Intake(store, verifiers, shelf.acknowledging(post.acknowledge))
-        networks = await _open_networks(stack, config, signer, forward.sources(store, clock, Path(config.home)))
+        networks = await _open_networks(stack, config, signer, forward.sources(store, clock, config))
         sources = Sources(
             store=store,
             clock=clock,
@@ -101,6 +101,7 @@ async def gateway(config: Config) -> AsyncIterator[str]:
             states=link.states,
             board_settings=lambda board, host: board_settings(config, signer.public_key, board, host),
             proxies=lambda: [_proxy_now(proxy) for proxy in proxies.all],
+            meters=meters.states,
         )
         address, events = await stack.enter_async_context(serve(sources))
         tasks = await stack.enter_async_context(_tasks())

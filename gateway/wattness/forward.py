@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from wattness.clock import Clock
-from wattness.config import NetworkConfig
+from wattness.config import Config, NetworkConfig
 from wattness.errors import NetworkError, RefusedError, StoreError, UnavailableError
 from wattness.model import Board, Job, Reading, Receipt
 from wattness.networks import Network, Sources, kind_of
@@ -64,7 +64,7 @@ async def forward(network: Network, store: SqliteStore, config: NetworkConfig, w
     await Forwarder(network, store.outbox, config, world, last_epoch).run()
 
 
-def sources(store: SqliteStore, clock: Clock, home: Path) -> Sources:
+def sources(store: SqliteStore, clock: Clock, config: Config) -> Sources:
     """Return what adapters may ask a store for."""
 
     async def board(board_key: bytes) -> Board | None:
@@ -76,7 +76,7 @@ def sources(store: SqliteStore, clock: Clock, home: Path) -> Sources:
     async def readings(board_key: bytes, device: str, a: int, b: int) -> list[Reading]:
         return await store.read(lambda reader: list(_readings(reader, (board_key.hex(), device), a, b)))
 
-    return Sources(board, frames, readings, clock, home)
+    return Sources(board, frames, readings, clock, Path(config.home), config.interval.length_s)
 
 
 def _readings(reader: Reader, place: tuple[str, str], a: int, b: int) -> Iterator[Reading]:

@@ -43,6 +43,7 @@ class Sources(NamedTuple):
     readings: Callable[[bytes, str, int, int], Awaitable[list[Reading]]]  # board key, device, a, b: the rows in [a, b)
     clock: Clock
     home: Path  # the gateway's, where files that settings name are
+    interval_s: int = 300  # how long the gateway's intervals are
 
 
 class Reconciled(NamedTuple):
