@@ -49,4 +49,18 @@ CATALOG: dict[str, Kind] = {
             "uploader.irys.xyz",
         ),
     ),
+    "peaq": Kind(
+        title="peaq, events of a machine on its chain",
+        module="wattness.networks.peaq",
+        curve="secp256k1",
+        roles=ALL_ROLES,
+        claims=frozenset({METER_DATA}),
+        unit="",
+        status="gated by a registered machine",
+        gate="The machine must be registered and its subscription paid; `url` names a node of agung or of peaq. "
+        "Events raise a machine's rating; they are not paid by themselves.",
+        scope="board",
+        window_s=86_400,
+        serial="network",
+    ),
 }
