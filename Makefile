@@ -8,7 +8,7 @@ TARGET ?= emulated
 SETTINGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test hil check soak bench firmware lock clean
+.PHONY: help setup demo test hil check soak nightly bench firmware lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -33,6 +33,9 @@ hil: $(READY) ## the scenarios on a board; a real one: make hil TARGET=/dev/ttyU
 
 soak: $(READY) ## the long loops: random kills, power cuts, fixed-heap hours
 	$(BIN)/python -m pytest -m soak --timeout 3600 $(ARGS)
+
+nightly: $(READY) ## every parser of the firmware under 50,000 hostile inputs
+	PARSER_EXAMPLES=50000 $(BIN)/python -m pytest firmware/tests -k test_any_ -n 2 --timeout 7200 $(ARGS)
 
 bench: $(READY) ## ratios against a ceiling measured in the same run, as JSON
 	@$(BIN)/python -m bench $(ARGS)

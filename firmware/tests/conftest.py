@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, settings
 # No test of ours depends on how fast the machine happens to be.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+# Whatever a parser is given, it answers with a value or its one error: `make nightly` asks for longer.
+settings.register_profile("parsers", max_examples=int(os.environ.get("PARSER_EXAMPLES", "500")))
 
 FIRMWARE = Path(__file__).resolve().parents[1]
 ON_BOARD = Path(__file__).resolve().parent / "on_board"  # scripts and what they import

@@ -1,12 +1,16 @@
 """The board's configuration: taken whole, or refused with the path of the key."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wattboard import config
+from wattboard.errors import ConfigError
 
 GOOD: dict[str, Any] = {
     "gateway": "ab" * 32,
@@ -81,3 +85,31 @@ def test_one_unit_may_be_several_streams():
 
 def test_no_file_is_no_configuration(tmp_path: Path):
     assert config.load(str(tmp_path / "config.json")) is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=70),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=8,
+)
+PARTS = {"mqtt": config.MQTT, "wifi": config.WIFI, "bus": config.BUS, "led": config.LED}
+
+
+@settings.get_profile("parsers")
+@given(st.text(max_size=300))
+def test_any_text_is_a_configuration_or_refused(text: str):
+    with contextlib.suppress(ConfigError):
+        config.parse(text)
+
+
+@settings.get_profile("parsers")
+@given(
+    st.dictionaries(st.sampled_from(sorted(config.TOP)), JSON, max_size=3),
+    st.sampled_from(sorted(PARTS)),
+    st.dictionaries(st.sampled_from(sorted({key for part in PARTS.values() for key in part})), JSON, max_size=3),
+    st.dictionaries(st.sampled_from(sorted(config.STREAM)), JSON, max_size=3),
+)
+def test_any_json_is_a_configuration_or_refused(top: dict, name: str, part: dict, stream: dict):
+    form = {**GOOD, name: {**GOOD.get(name, {}), **part}, "streams": [{**GOOD["streams"][0], **stream}], **top}
+    with contextlib.suppress(ConfigError):
+        config.parse(json.dumps(form))

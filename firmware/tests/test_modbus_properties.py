@@ -3,7 +3,7 @@
 import random
 import struct
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymodbus.framer import FramerRTU
 from pymodbus.pdu import DecodePDU
@@ -29,6 +29,7 @@ def requests():
     )
 
 
+@settings.get_profile("parsers")
 @given(requests(), st.lists(st.binary(max_size=300), max_size=8))
 def test_any_bytes_give_registers_or_an_error(request: bytes, pieces: list[bytes]):
     reader = ResponseReader(request)
@@ -124,6 +125,7 @@ def test_a_plan_holds_every_span_that_fits(spans: list[tuple[int, int, int]], ma
         assert bool(held) == (end - first <= max_registers)
 
 
+@settings.get_profile("parsers")
 @given(st.lists(st.one_of(st.binary(min_size=4, max_size=4), st.integers(0, 12), st.just(b"SunS")), max_size=120))
 def test_any_map_ends_the_walk(events: list[bytes | int]):
     walker = Walker()
@@ -144,6 +146,7 @@ def test_any_map_ends_the_walk(events: list[bytes | int]):
             common_of(walker.models, chosen)
 
 
+@settings.get_profile("parsers")
 @given(st.binary(min_size=2, max_size=400))
 def test_any_device_is_walked_in_bounded_reads(content: bytes):
     walker = Walker()

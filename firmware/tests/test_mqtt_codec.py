@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wattwire import mqtt
@@ -168,6 +168,7 @@ def test_packets_come_back_in_any_pieces(packets, places):
     assert read(cut(data, places)) == (packets, None)
 
 
+@settings.get_profile("parsers")
 @given(st.binary(max_size=60), st.lists(st.integers(0, 60), max_size=8))
 def test_any_bytes_give_packets_or_one_error(data, places):
     assert read(cut(data, places)) == read([data])

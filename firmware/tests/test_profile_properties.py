@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymodbus.client.mixin import ModbusClientMixin as Pymodbus
 
@@ -29,6 +29,7 @@ def reference(raw: int, shift: int) -> int | None:
     return exact if abs(exact) < LIMIT else None
 
 
+@settings.get_profile("parsers")
 @given(st.integers(0, 0xFFFFFFFF), SHIFTS)
 def test_any_float_becomes_the_nearest_integer(raw: int, shift: int):
     assert register.float_integer(raw, shift) == reference(raw, shift)
@@ -60,6 +61,7 @@ def one_point(kind: str, *, sf: bool, exponent: int) -> profile.Profile:
     return profile.bind(profile.load(json.dumps(form | {"points": [item]})))
 
 
+@settings.get_profile("parsers")
 @given(
     st.sampled_from(sorted(register.COUNTS)),
     st.booleans(),
@@ -96,12 +98,14 @@ POINTS = st.lists(
 )
 
 
+@settings.get_profile("parsers")
 @given(st.binary(max_size=200) | st.text(max_size=200))
 def test_any_text_is_a_profile_or_refused(text: bytes | str):
     with contextlib.suppress(WireError):
         profile.load(text)
 
 
+@settings.get_profile("parsers")
 @given(st.dictionaries(st.sampled_from(KEYS), JSON), POINTS)
 def test_any_json_is_a_profile_or_refused(changes: dict[str, Any], points: list[dict[str, Any]]):
     form = {"id": "any", "title": "Any", "positive": "import", "table": "input", "default": [], "points": points}
@@ -120,6 +124,7 @@ def test_deep_json_is_refused():
             profile.load(text)
 
 
+@settings.get_profile("parsers")
 @given(st.binary(max_size=40))
 def test_any_bytes_are_a_text_or_none(data: bytes):
     found = register.text(data)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wattwire import bms, bms_jbd, elm327, isotp, modbus, obd, vehicle_form, victron
@@ -205,6 +205,7 @@ LINES = st.lists(
 )
 
 
+@settings.get_profile("parsers")
 @given(st.sampled_from(list(VEHICLES.values())), LINES, st.randoms())
 def test_any_lines_give_values_or_a_wire_error(vehicle: obd.Vehicle, lines: list[str], rng: random.Random):
     command = rng.choice(vehicle.commands)
@@ -215,6 +216,7 @@ def test_any_lines_give_values_or_a_wire_error(vehicle: obd.Vehicle, lines: list
     assert set(found) == {signal.name for signal in command.signals}
 
 
+@settings.get_profile("parsers")
 @given(st.binary(max_size=600))
 def test_any_bytes_are_lines_or_a_wire_error(data: bytes):
     reader = elm327.Reader()
@@ -227,6 +229,7 @@ def test_any_bytes_are_lines_or_a_wire_error(data: bytes):
                 continue
 
 
+@settings.get_profile("parsers")
 @given(st.sampled_from(bms.FAMILIES), st.lists(st.binary(max_size=320), max_size=6))
 def test_any_notifications_give_points_or_a_wire_error(family: str, pieces: list[bytes]):
     decoder = bms.decoder(family)
@@ -279,6 +282,7 @@ def test_a_damaged_frame_of_a_battery_monitor_gives_no_wrong_point(family: str, 
             assert found in (None, good), (frame, pieces)
 
 
+@settings.get_profile("parsers")
 @given(st.binary(max_size=40), st.binary(min_size=16, max_size=16))
 def test_any_advert_gives_points_or_a_wire_error(data: bytes, key: bytes):
     for advert in (data, b"\x10\x02\x89\xa3\x02\x00\x00" + key[:1] + data):
@@ -290,6 +294,7 @@ def test_any_advert_gives_points_or_a_wire_error(data: bytes, key: bytes):
     victron.maker_data(data)
 
 
+@settings.get_profile("parsers")
 @given(st.text(max_size=200) | st.binary(max_size=200))
 def test_any_profile_is_a_vehicle_or_a_wire_error(text: str | bytes):
     with contextlib.suppress(WireError):

@@ -112,7 +112,7 @@ def test_order_of_keys_is_bytewise(value):
     assert cbor.encode(value) == cbor.head(5, len(keys)) + b"".join(key + b"\xf6" for key in sorted(keys))
 
 
-@settings(max_examples=600)
+@settings.get_profile("parsers")
 @given(st.binary(max_size=60) | VALUES.map(cbor.encode), st.integers(0, 5000))
 def test_any_bytes_give_a_value_or_a_wire_error(data, bit):
     mutated = bytearray(data)

@@ -99,7 +99,7 @@ def test_what_goes_in_comes_out(record):
     assert frame.encode(frame.decode(payload)) == payload
 
 
-@settings(max_examples=500)
+@settings.get_profile("parsers")
 @given(st.sampled_from(PAYLOADS), st.lists(st.tuples(st.integers(0, 300), st.integers(0, 255)), max_size=4))
 def test_any_bytes_give_a_record_or_a_wire_error(payload, changes):
     data = bytearray(payload)
@@ -119,7 +119,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=500)
+@settings.get_profile("parsers")
 @given(st.sampled_from(PAYLOADS), st.lists(st.integers(0, 9), max_size=6), VALUES)
 def test_any_value_in_any_place_gives_a_record_or_a_wire_error(payload, path, value):
     fields = place = cbor.decode(payload)

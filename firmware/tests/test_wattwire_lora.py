@@ -6,7 +6,7 @@ import runpy
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wattwire import cose, lora
@@ -63,6 +63,7 @@ def test_the_same_on_micropython(run_micropython):
     assert run_micropython(SCRIPT.format(file=str(TESTS / "vectors_lora.json"))) == f"bad_form {len(CASES)}\n"
 
 
+@settings.get_profile("parsers")
 @given(st.integers(1, lora.CONTENT_SIZE_MAX - 72), st.integers(0, 1 << 40), st.randoms(use_true_random=False))
 def test_any_frame_survives_one_loss_doubles_and_any_order(size, seq, source):
     frame = a_frame(size)
@@ -85,6 +86,7 @@ def test_a_frame_that_is_too_long_is_refused():
         lora.split(a_frame(lora.CONTENT_SIZE_MAX - 71), 1)
 
 
+@settings.get_profile("parsers")
 @given(st.lists(st.binary(max_size=60), max_size=20))
 def test_any_bytes_give_a_frame_or_an_error(uplinks):
     assemblies = {}

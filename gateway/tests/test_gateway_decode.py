@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wattness.decode import LINE_BYTES_MAX, decode_frames, parse_public_key
@@ -75,6 +75,7 @@ def test_blank_lines_and_white_space_are_skipped():
     assert [(one["ok"], one["line"]) for one in found] == [(True, 3), (True, 5)]
 
 
+@settings.get_profile("parsers")
 @given(st.binary(max_size=400))
 def test_any_bytes_give_one_object_a_line(data):
     found = list(decode_frames(KEY, io.BytesIO(data)))

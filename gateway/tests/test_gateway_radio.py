@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -243,11 +243,13 @@ def test_commands_print_one_object():
     assert "not good JSON" in error
 
 
+@settings.get_profile("parsers")
 @given(st.lists(st.text(max_size=30) | st.sampled_from(EGMP), max_size=12))
 def test_any_lines_give_signals(lines: list[str]):
     json.dumps(elm(exchange("7E4", "220101", *lines)), allow_nan=False)
 
 
+@settings.get_profile("parsers")
 @given(st.sampled_from(["jbd", "daly", "jk"]), st.lists(st.binary(max_size=310) | st.text(max_size=9), max_size=5))
 def test_any_frames_give_signals(family: str, pieces: list[bytes | str]):
     frames = [piece if isinstance(piece, str) else piece.hex() for piece in pieces]

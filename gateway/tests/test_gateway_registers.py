@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymodbus.client.mixin import ModbusClientMixin as Pymodbus
 
@@ -327,6 +327,7 @@ JSON = st.recursive(
 )
 
 
+@settings.get_profile("parsers")
 @given(st.sampled_from(["sunspec", *profile_ids()]), JSON)
 def test_any_json_gives_points_or_an_error(name: str, dump: Any):
     for decode in (decode_registers, decode_exchanges):
@@ -337,6 +338,7 @@ def test_any_json_gives_points_or_an_error(name: str, dump: Any):
         assert "points" in figures
 
 
+@settings.get_profile("parsers")
 @given(st.sampled_from(["sunspec", *profile_ids()]), st.dictionaries(st.integers(0, 160), st.integers(0, 65535)))
 def test_any_registers_give_points_or_an_error(name: str, registers: dict[int, int]):
     try:

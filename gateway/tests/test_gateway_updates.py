@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wattness import releases, updates
@@ -143,6 +143,7 @@ async def test_a_release_that_was_tried_in_vain_is_told_and_can_be_tried_again(b
     assert world.told[-1] == ("update", [bundle.envelope, 1])
 
 
+@settings.get_profile("parsers")
 @given(st.binary(max_size=80))
 def test_any_want_is_a_value_or_a_wire_error(data):
     try:
@@ -152,6 +153,7 @@ def test_any_want_is_a_value_or_a_wire_error(data):
     assert (0 < size <= release.PIECE_SIZE_MAX) == (word is None)
 
 
+@settings.get_profile("parsers")
 @given(st.binary(max_size=120))
 def test_any_manifest_is_a_value_or_a_wire_error(data):
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymodbus.pdu import DecodePDU
 
@@ -45,6 +45,7 @@ def test_requests_come_whole_and_in_order_however_they_are_cut(requests, cuts):
     assert fed(data, *cuts) == (requests, False)
 
 
+@settings.get_profile("parsers")
 @given(st.binary(max_size=600), st.lists(st.integers(0, 600), max_size=5))
 def test_any_bytes_give_requests_or_a_wire_error(data, cuts):
     assert fed(data, *cuts) == fed(data)
