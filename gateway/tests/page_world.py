@@ -22,7 +22,7 @@ from wattness.store.sqlite import Settings, open_store
 from wattness.web.answers import BrokerNow
 from wattness.web.credentials import new_token
 from wattness.web.server import serve
-from wattness.web.sources import Sources
+from wattness.web.sources import ProxyNow, Sources
 from wattwire import frame
 
 MINUTE = 60_000
@@ -55,7 +55,28 @@ timezone = "Europe/Berlin"
 name = "wattnet"
 kind = "wattnet"
 url = "http://127.0.0.1:9000"
+
+[[device]]
+name = "carport"
+url = "tcp://192.168.1.50:502"
+role = "charger"
+profile = "wallbox_tcp"
+
+[[device]]
+name = "heat pump"
+url = "serial:///dev/ttyUSB0?baud=9600"
+role = "load"
+profile = "eastron_sdm120"
+
+[[proxy]]
+device = "carport"
+listen = "127.0.0.1:1502"
 """
+METERS = [
+    {"name": "carport", "state": "metering", "detail": ""},
+    {"name": "heat pump", "state": "silent", "detail": "no answer in 200 ms; <b>look</b> at the wires"},
+]
+PROXIED = {("answered", "cache"): 12_031, ("answered", "device"): 44, ("declined", "write_not_allowed"): 2}
 
 
 class StillClock(Clock):
@@ -274,6 +295,8 @@ class House:
             ),
             states=self.states,
             board_settings=lambda board, host: board_settings(self.config, GATEWAY_KEY, board, host),
+            meters=lambda: METERS if self.seeded else [],
+            proxies=lambda: [ProxyNow("carport", "127.0.0.1:1502", 3, PROXIED)] if self.seeded else [],
         )  # fmt: skip
         async with serve(sources) as (address, live):
             self.address = address

@@ -225,6 +225,20 @@ def test_boards_tell_their_health_and_who_signed(browser, house):
         assert looks[0] != looks[1]
 
 
+def test_devices_tell_how_they_answer_and_who_shares_them(browser, house):
+    with visiting(browser, house) as visit:
+        visit.enter()
+        visit.go("boards")
+        visit.page.wait_for_selector("article.device >> nth=1")
+        cards = {card.splitlines()[0]: card for card in visit.page.locator("article.device").all_inner_texts()}
+        assert "metering" in cards["carport"]
+        assert "Shared at 127.0.0.1:1502\n3 clients" in cards["carport"]
+        assert "12\u202f031 cache, 44 device" in cards["carport"]
+        assert "2 write not allowed" in cards["carport"]
+        assert "silent" in cards["heat pump"]
+        assert "<b>look</b> at the wires" in cards["heat pump"]
+
+
 def test_verdicts_have_reasons_in_plain_words(browser, house):
     with visiting(browser, house) as visit:
         visit.enter()

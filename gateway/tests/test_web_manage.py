@@ -8,11 +8,14 @@ from hashlib import sha256
 from pathlib import Path
 
 import aiohttp
+import apsw
 import msgspec
 import pytest
 
 from wattness.config import Web, load
+from wattness.devices import Device
 from wattness.store.sqlite import Settings, open_store
+from wattness.web.sources import ProxyNow
 from wattwire import p256
 
 _world = runpy.run_path(str(Path(__file__).with_name("web_world.py")))
@@ -63,6 +66,42 @@ async def test_board_comes_and_goes(tmp_path):
         assert await store.boards() == []
         assert await store.data_version() != before
         assert (await ask(session, "DELETE", f"boards/{KID}"))[0] == 404
+
+
+async def test_only_a_board_in_quarantine_is_released(tmp_path):
+    file = tmp_path / "wattness.db"
+    async with open_store(file, Settings(bytes(32))) as store, operator(tmp_path, store) as session:
+        await store.enrol(KEY, "roof")
+        status, answer = await ask(session, "POST", f"boards/{KID}/release")
+        assert (status, "not in quarantine" in answer["error"]) == (409, True)
+        other = apsw.Connection(str(file))
+        other.execute("UPDATE board SET state = 'quarantined', reason = 'conflict log 1 seq 2'")
+        other.close()
+        before = await store.data_version()
+        assert await ask(session, "POST", f"boards/{KID}/release") == (204, None)
+        assert [(board.state, board.reason) for board in await store.boards()] == [("active", "")]
+        assert await store.data_version() != before  # the running gateway notices by this
+        assert (await ask(session, "POST", "boards/" + "0" * 16 + "/release"))[0] == 404
+
+
+async def test_devices_are_shown_with_their_proxies(tmp_path):
+    device, idle = Device("meter", "tcp://10.0.0.7:502", "grid"), Device("new", "tcp://10.0.0.8:502", "pv")
+    headers = {"Authorization": f"Bearer {make_home(tmp_path)}"}
+    given = sources(House(), tmp_path)
+    config = msgspec.structs.replace(given.config, device=[device, idle])
+    given = given._replace(
+        config=config,
+        meters=lambda: [{"name": "meter", "state": "silent", "detail": "no answer"}],
+        proxies=lambda: [ProxyNow("meter", "127.0.0.1:1502", 1, {("answered", "cache"): 3, ("ended", "idle"): 1})],
+    )
+    async with running(given) as address, aiohttp.ClientSession(address, headers=headers) as session:
+        status, found = await ask(session, "GET", "devices")
+    shared = {"listen": "127.0.0.1:1502", "clients": 1, "answered": {"cache": 3}, "declined": {}, "ended": {"idle": 1}}
+    place = {"url": "tcp://10.0.0.7:502", "role": "grid", "profile": "sunspec", "unit": 1}
+    assert (status, found) == (
+        200,
+        [{"name": "meter", "state": "silent", "detail": "no answer", "proxies": [shared], **place}],
+    )
 
 
 async def test_secrets_are_shown_once(tmp_path):

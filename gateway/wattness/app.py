@@ -102,6 +102,7 @@ async def gateway(config: Config) -> AsyncIterator[str]:
             board_settings=lambda board, host: board_settings(config, signer.public_key, board, host),
             proxies=lambda: [_proxy_now(proxy) for proxy in proxies.all],
             meters=meters.states,
+            meters=meters.states,
         )
         address, events = await stack.enter_async_context(serve(sources))
         tasks = await stack.enter_async_context(_tasks())

@@ -106,6 +106,10 @@ class SqliteStore:
         """Forget a board; what it sent stays."""
         await self._writer.run(self._enrolment(lambda: self._registry.remove(board.public_key.hex())))
 
+    async def release(self, board: Board) -> None:
+        """Take a board out of quarantine, by the owner's word. Raises ConfigError."""
+        await self._writer.run(self._enrolment(lambda: self._registry.release(board.public_key.hex())))
+
     async def data_version(self) -> tuple[int, int]:
         """Return what changes when a board was enrolled or removed, or when another process has written anything."""
         pragma = await self._writer.run(lambda: int(self._connection.pragma("data_version")))

@@ -43,6 +43,29 @@ class BoardNow(BoardView, frozen=True):
     online: str | None = None  # online | offline | null: never heard of
 
 
+class SharedNow(msgspec.Struct, frozen=True):
+    """A proxy through which others read a device: who is connected, and what became of requests since the start."""
+
+    listen: str
+    clients: int
+    answered: dict[str, int]  # from the cache, or how else
+    declined: dict[str, int]  # by reason
+    ended: dict[str, int]  # connections, by reason
+
+
+class DeviceNow(msgspec.Struct, frozen=True):
+    """A device that the gateway reads itself."""
+
+    name: str
+    url: str
+    role: str
+    profile: str
+    unit: int
+    state: str  # new | metering | silent | wrong_map | unfit
+    detail: str  # why it is not metering, in a sentence
+    proxies: list[SharedNow]
+
+
 class StreamNow(StreamView, frozen=True):
     """A stream, with the point that the page plots."""
 

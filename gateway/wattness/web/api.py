@@ -8,11 +8,11 @@ from wattness.config import NetworkConfig
 from wattness.store.reader import Reader
 from wattness.store.views import Depth, IntervalView, RewardView
 
-from .answers import BoardNow, Counters, Flow, Live, NetworkNow, Rows, Status, StreamNow
+from .answers import BoardNow, Counters, DeviceNow, Flow, Live, NetworkNow, Rows, SharedNow, Status, StreamNow
 from .flow import flow, leading
 from .queries import IntervalsQuery, Nothing, RewardsQuery, RowsQuery
 from .routes import NotFoundError, Route
-from .sources import Sources
+from .sources import ProxyNow, Sources
 
 WAITING = ("available", "running", "retryable")
 NEWEST_INTERVALS = 50  # among them we look for a network's last receipt
@@ -27,6 +27,7 @@ class Api:
         self.routes = (
             Route("GET", "/api/v1/status", "The gateway in a glance.", Status, self.status),
             Route("GET", "/api/v1/boards", "All boards, with their newest log.", list[BoardNow], self.boards),
+            Route("GET", "/api/v1/devices", "Devices that the gateway reads.", list[DeviceNow], self.devices),
             Route("GET", "/api/v1/streams", "All streams of all boards.", list[StreamNow], self.streams),
             Route("GET", "/api/v1/streams/{stream}/rows", "One point's rows.", Rows, self.rows, RowsQuery),
             Route(
@@ -50,6 +51,25 @@ class Api:
     async def boards(self, _: Nothing) -> list[BoardNow]:
         """Return all boards."""
         return await self._from.store.read(self._boards)
+
+    async def devices(self, _: Nothing) -> list[DeviceNow]:
+        """Return the devices that the gateway reads itself, and who shares them."""
+        meters = {meter["name"]: meter for meter in self._from.meters()}
+        shared = self._from.proxies()
+        return [
+            DeviceNow(
+                name=each.name,
+                url=each.url,
+                role=each.role,
+                profile=each.profile,
+                unit=each.unit,
+                state=meters[each.name]["state"],
+                detail=meters[each.name]["detail"],
+                proxies=[_shared(proxy) for proxy in shared if proxy.device == each.name],
+            )
+            for each in self._from.config.device
+            if each.name in meters
+        ]
 
     async def streams(self, _: Nothing) -> list[StreamNow]:
         """Return all streams."""
@@ -118,6 +138,13 @@ class Api:
         ]
         counters, networks = reader.counters(), self._networks(reader)
         return Live(self._status(), self._boards(reader), streams, networks, counters, rows)
+
+
+def _shared(proxy: ProxyNow) -> SharedNow:
+    def of(wanted: str) -> dict[str, int]:
+        return {why: n for (kind, why), n in proxy.counts.items() if kind == wanted}
+
+    return SharedNow(proxy.listen, proxy.clients, of("answered"), of("declined"), of("ended"))
 
 
 def _streams(reader: Reader) -> list[StreamNow]:

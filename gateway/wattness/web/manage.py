@@ -5,6 +5,7 @@ import asyncio
 import msgspec
 
 from wattness.errors import ConfigError
+from wattness.model import Board
 
 from . import settings
 from .answers import Enrolled, SettingsNow, SettingsVerdict
@@ -25,6 +26,7 @@ class Manage:
         self.routes = (
             Route("POST", boards, "Enrol a board.", Enrolled, self.enrol, body=Enrolment, status=201),
             Route("DELETE", one, "Remove a board; its frames stay.", None, self.remove, BoardQuery, status=204),
+            Route("POST", one + "/release", "End a quarantine.", None, self.release, BoardQuery, status=204),
             Route("GET", config, "The settings, without secrets.", SettingsNow, self.settings),
             Route("POST", config, tried, SettingsVerdict, self.set, SettingsQuery, NewSettings),
         )
@@ -43,11 +45,22 @@ class Manage:
 
     async def remove(self, query: BoardQuery) -> None:
         """Remove a board."""
+        await self._from.store.remove(await self._board(query))
+
+    async def release(self, query: BoardQuery) -> None:
+        """Take a board out of quarantine, by the owner's word."""
+        board = await self._board(query)
+        try:
+            await self._from.store.release(board)
+        except ConfigError as error:
+            raise RefusalError(409, str(error)) from None
+
+    async def _board(self, query: BoardQuery) -> Board:
         kid = bytes.fromhex(query.kid)
         board = next((board for board in await self._from.store.boards() if board.kid == kid), None)
         if board is None:
             raise NotFoundError(f"No board has the key id {query.kid}.")
-        await self._from.store.remove(board)
+        return board
 
     async def settings(self, _: Nothing) -> SettingsNow:
         """Return the settings."""

@@ -42,6 +42,10 @@ class Store(Protocol):
         """Forget a board."""
         ...
 
+    async def release(self, board: Board) -> None:
+        """Take a board out of quarantine. Raises ConfigError."""
+        ...
+
 
 class ProxyNow(NamedTuple):
     """A proxy: who is connected, and what became of requests and connections since the start."""
@@ -65,3 +69,4 @@ class Sources(NamedTuple):
     states: Mapping[bytes, str]  # kid → online | offline
     board_settings: Callable[[Board, str], dict[str, Any]]  # a board's part of its configuration, and its broker's host
     proxies: Callable[[], Sequence[ProxyNow]] = tuple
+    meters: Callable[[], Sequence[Mapping[str, str]]] = tuple  # name, state and detail of each device that we read

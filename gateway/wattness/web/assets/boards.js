@@ -1,8 +1,9 @@
 // #boards: who may send frames, how each is doing, and who really signed what it sent.
 
 import { send } from "./api.js";
+import { devicesSection } from "./devices.js";
 import { confirm, copyButton } from "./dialogs.js";
-import { button, element, empty, keep, setClass, setText } from "./dom.js";
+import { button, element, empty, facts, keep, setClass, setText } from "./dom.js";
 import { enrol } from "./enrol.js";
 import { age, bytes, count, date, minus, NONE, quantity, roleName, words } from "./format.js";
 import { icon } from "./icons.js";
@@ -41,6 +42,7 @@ export function boardsView(site) {
   const add = button("", () => enrol(site), { className: "primary" });
   add.append(icon("add", 18), "Enrol a board");
   const host = element("div", { className: "cards" });
+  const devices = devicesSection(site);
   const nothing = empty(
     "No board is enrolled",
     "A board shows its public key when it starts for the first time. Enrol it with that key, and put the parts you get on it.",
@@ -60,6 +62,7 @@ export function boardsView(site) {
     ),
     nothing,
     host,
+    devices.node,
   );
   const cards = new Map();
   let shown = false;
@@ -90,9 +93,11 @@ export function boardsView(site) {
     show() {
       shown = true;
       if (site.live) update();
+      devices.show();
     },
     hide() {
       shown = false;
+      devices.hide();
     },
     update() {
       if (shown) update();
@@ -111,6 +116,7 @@ class Card {
     this.all = element("dl", { className: "facts small" });
     this.more = element("details", {}, element("summary", {}, "All health facts"), this.all);
     this.enrolled = element("p", { className: "soft small" });
+    this.release = button("Release from quarantine", () => this.free(site), { hidden: true });
     const remove = button("Remove", () => this.remove(site), { className: "quiet" });
     remove.append(element("span", { className: "hidden" }, ` ${board.name || board.kid}`));
     this.node = element(
@@ -120,6 +126,7 @@ class Card {
       this.provenance,
       this.streams,
       this.reason,
+      this.release,
       this.figures,
       this.more,
       element(
@@ -151,8 +158,9 @@ class Card {
     this.reason.hidden = board.state !== "quarantined";
     setText(
       this.reason,
-      `Quarantined: ${words(board.reason)}. Nothing of it is claimed; look into the cause, then release it with: wattness board release ${board.name}`,
+      `Quarantined: ${words(board.reason)}. Nothing of it is claimed. Look into the cause before you release it.`,
     );
+    this.release.hidden = board.state !== "quarantined";
     facts(this.figures, logFacts(board, now).concat(healthFacts(board.health ?? {})));
     const rest = Object.entries(board.health ?? {});
     this.more.hidden = !rest.length;
@@ -161,6 +169,24 @@ class Card {
       rest.map(([name, value]) => [words(name), value === null ? "unknown" : minus(String(value))]),
     );
     setText(this.enrolled, `enrolled ${date(board.enrolled_unix_ms)}`);
+  }
+
+  free(site) {
+    const { name, kid } = this.board;
+    confirm({
+      title: `Release ${name || kid}?`,
+      text: [
+        "Its signatures contradicted each other, so somebody may have copied its key or restored an old copy of its flash.",
+        "After the release its new intervals are claimed again, by your word.",
+      ],
+      yes: "Release the board",
+      no: "Leave it in quarantine",
+      act: async () => {
+        await send("POST", `boards/${kid}/release`);
+        site.say(`${name || kid} is released.`);
+        site.refresh();
+      },
+    });
   }
 
   remove(site) {
@@ -203,18 +229,4 @@ function healthFacts(health) {
     const name = names.find((one) => health[one] !== null && health[one] !== undefined);
     return name ? [[title, say(health[name]), ""]] : [];
   });
-}
-
-function facts(host, rows) {
-  keep(
-    host,
-    rows,
-    ([title]) => title,
-    () => element("div", {}, element("dt"), element("dd")),
-    (child, [title, value, tone]) => {
-      setText(child.firstChild, title);
-      setText(child.lastChild, value);
-      setClass(child.lastChild, tone ?? "");
-    },
-  );
 }

@@ -26,7 +26,7 @@ export function dialog(title, content, { onClose } = {}) {
 }
 
 // Ask before something is done; `act` is awaited, and its problem is shown in the dialog.
-export function confirm({ title, text, yes, act }) {
+export function confirm({ title, text, yes, no = "Keep it", act }) {
   const problem = element("p", { className: "problem", role: "alert", hidden: true });
   const go = button(
     yes,
@@ -43,7 +43,7 @@ export function confirm({ title, text, yes, act }) {
     },
     { className: "danger" },
   );
-  const keep = button("Keep it", () => close());
+  const keep = button(no, () => close());
   const { close, node } = dialog(title, [
     ...[text].flat().map((one) => element("p", {}, one)),
     problem,

@@ -57,6 +57,21 @@ export function keep(host, items, keyOf, make, renew) {
   for (const child of old.values()) child.remove();
 }
 
+// Fill a <dl> of facts: [[title, value, tone?]], titles unique.
+export function facts(host, rows) {
+  keep(
+    host,
+    rows,
+    ([title]) => title,
+    () => element("div", {}, element("dt"), element("dd")),
+    (child, [title, value, tone]) => {
+      setText(child.firstChild, title);
+      setText(child.lastChild, value);
+      setClass(child.lastChild, tone ?? "");
+    },
+  );
+}
+
 export function empty(title, text, ...more) {
   return element(
     "div",

@@ -1,7 +1,7 @@
 // #networks: what waits, what was taken, what was paid; each network in its own unit, never summed over networks.
 
 import { ask } from "./api.js";
-import { button, element, empty, keep, setClass, setText } from "./dom.js";
+import { button, element, empty, facts, keep, setClass, setText } from "./dom.js";
 import { count, currentZone, duration, energy, minute, moment, percent, streamName, weekday, words } from "./format.js";
 import { fill } from "./tables.js";
 import { addDays, dayOf } from "./zone.js";
@@ -108,7 +108,7 @@ const makeCard = () =>
   );
 
 function showCard(node, network, now, unit = "units") {
-  const [head, address, facts, reason] = node.children;
+  const [head, address, figures, reason] = node.children;
   const stuck = network.depth > 0 && network.last_reason;
   setText(head.firstChild, network.name);
   setText(head.lastChild, stuck ? "not delivering" : network.depth ? "delivering" : "up to date");
@@ -125,17 +125,7 @@ function showCard(node, network, now, unit = "units") {
     ["Paid", `${count(network.paid)} ${unit}${network.epoch === null ? "" : `, up to epoch ${network.epoch}`}`, ""],
     ["Last receipt", network.last_receipt ?? "none yet", "break"],
   ];
-  keep(
-    facts,
-    rows,
-    ([title]) => title,
-    () => element("div", {}, element("dt"), element("dd")),
-    (child, [title, value, tone]) => {
-      setText(child.firstChild, title);
-      setText(child.lastChild, value);
-      setClass(child.lastChild, tone);
-    },
-  );
+  facts(figures, rows);
   reason.hidden = !network.last_reason;
   setText(reason, network.last_reason ? `Last refusal or delay: ${network.last_reason}` : "");
 }
