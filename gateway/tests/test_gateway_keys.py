@@ -90,8 +90,8 @@ def test_unknown_uri_names_the_setting(tmp_path, uri):
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (b"", "no unencrypted PEM key"),
-        (b"-----BEGIN PRIVATE KEY-----\njunk\n-----END PRIVATE KEY-----\n", "no unencrypted PEM key"),
+        (b"", "no PEM key"),
+        (b"-----BEGIN PRIVATE KEY-----\njunk\n-----END PRIVATE KEY-----\n", "no PEM key"),
         (pem(ed25519.Ed25519PrivateKey.generate()), "another kind"),
         (pem(ec.generate_private_key(ec.SECP384R1())), "another kind"),
     ],

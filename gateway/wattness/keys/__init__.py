@@ -1,4 +1,12 @@
-"""Signers behind a URI: `file:` today; each further kind is one module and one line here."""
+"""Signers behind a URI; each further kind is one module and one line here.
+
+file:NAME                               a file of the home; a sealed one takes its passphrase from the service's
+                                        credential wattness.passphrase, or from somebody at the terminal
+file:NAME?passphrase-file=FILE          … or from a file of mode 0600
+file:NAME?passphrase-credential=NAME    … or from another credential of the service
+credential:NAME                         a key that systemd decrypts for the service (LoadCredentialEncrypted=)
+pkcs11:…                                a key in a token (RFC 7512)
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,46 +15,56 @@ from typing import Literal, overload
 from wattness.errors import ConfigError
 from wattness.signing import DigestSigner, Signer
 
-from .file import create_file_key, open_file_key
+from .file import Passphrase, create_file_key, open_credential_key, open_file_key
 from .held import CURVES
+from .hsm import open_token_key
+from .passphrase import Ask
 
-__all__ = ["DigestSigner", "Signer", "new_key", "open_signer"]
+__all__ = ["Ask", "DigestSigner", "Signer", "new_key", "open_signer"]
 
 
-Opener = Callable[[str, Path, str], Signer | DigestSigner]  # from what follows the scheme, the home, and the curve
+# From what follows the scheme, the home, the curve, and whom to ask for a passphrase.
+Opener = Callable[[str, Path, str, Ask | None], Signer | DigestSigner]
+Creator = Callable[[str, Path, str, Passphrase | None], Signer | DigestSigner]
 
-OPENERS: dict[str, Opener] = {"file": open_file_key}
-CREATORS: dict[str, Opener] = {"file": create_file_key}
+OPENERS: dict[str, Opener] = {"file": open_file_key, "credential": open_credential_key, "pkcs11": open_token_key}
+CREATORS: dict[str, Creator] = {"file": create_file_key}
 
 
 @overload
-def open_signer(uri: str, home: Path, curve: Literal["P-256", "Ed25519"] = "P-256") -> Signer: ...
+def open_signer(
+    uri: str, home: Path, curve: Literal["P-256", "Ed25519"] = "P-256", ask: Ask | None = None
+) -> Signer: ...
 @overload
-def open_signer(uri: str, home: Path, curve: Literal["secp256k1"]) -> DigestSigner: ...
+def open_signer(uri: str, home: Path, curve: Literal["secp256k1"], ask: Ask | None = None) -> DigestSigner: ...
 @overload
-def open_signer(uri: str, home: Path, curve: str) -> Signer | DigestSigner: ...
-def open_signer(uri: str, home: Path, curve: str = "P-256") -> Signer | DigestSigner:
+def open_signer(uri: str, home: Path, curve: str, ask: Ask | None = None) -> Signer | DigestSigner: ...
+def open_signer(uri: str, home: Path, curve: str = "P-256", ask: Ask | None = None) -> Signer | DigestSigner:
     """Return the signer that `uri` names; raises ConfigError with the remedy, and never makes a key."""
-    opener, rest = _split(uri, OPENERS, curve)
-    return opener(rest, home, curve)
+    scheme, rest = _split(uri, OPENERS, curve)
+    return OPENERS[scheme](rest, home, curve, ask)
 
 
 @overload
-def new_key(uri: str, home: Path, curve: Literal["P-256", "Ed25519"] = "P-256") -> Signer: ...
+def new_key(
+    uri: str, home: Path, curve: Literal["P-256", "Ed25519"] = "P-256", passphrase: Passphrase | None = None
+) -> Signer: ...
 @overload
-def new_key(uri: str, home: Path, curve: Literal["secp256k1"]) -> DigestSigner: ...
+def new_key(
+    uri: str, home: Path, curve: Literal["secp256k1"], passphrase: Passphrase | None = None
+) -> DigestSigner: ...
 @overload
-def new_key(uri: str, home: Path, curve: str) -> Signer | DigestSigner: ...
-def new_key(uri: str, home: Path, curve: str = "P-256") -> Signer | DigestSigner:
-    """Make the key that `uri` names; raises ConfigError when there already is one."""
-    creator, rest = _split(uri, CREATORS, curve)
-    return creator(rest, home, curve)
+def new_key(uri: str, home: Path, curve: str, passphrase: Passphrase | None = None) -> Signer | DigestSigner: ...
+def new_key(uri: str, home: Path, curve: str = "P-256", passphrase: Passphrase | None = None) -> Signer | DigestSigner:
+    """Make the key that `uri` names, sealed if there is a passphrase; raises ConfigError when there already is one."""
+    scheme, rest = _split(uri, CREATORS, curve)
+    return CREATORS[scheme](rest, home, curve, passphrase)
 
 
-def _split(uri: str, kinds: dict[str, Opener], curve: str) -> tuple[Opener, str]:
+def _split(uri: str, kinds: dict[str, Opener] | dict[str, Creator], curve: str) -> tuple[str, str]:
     scheme, colon, rest = uri.partition(":")
     if not colon or scheme not in kinds or not rest:
         raise ConfigError(f"$.key: expected {' or '.join(f'{kind}:…' for kind in kinds)}, found {uri!r}")
     if curve not in CURVES:
         raise ConfigError(f"There are no keys of {curve!r}; there are {', '.join(CURVES)}.")
-    return kinds[scheme], rest
+    return scheme, rest

@@ -1,80 +1,154 @@
-"""A key in a PEM file (PKCS #8) that only its owner can read."""
+"""A key in a file that only its owner can read: PKCS #8 as PEM, or sealed by a passphrase."""
 
-import contextlib
-import os
-import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import parse_qsl
 
+import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_der_private_key,
+    load_pem_private_key,
+)
 
+from wattness import atomic
 from wattness.errors import ConfigError
+from wattness.private import read_private_bytes
 from wattness.signing import DigestSigner, Signer
 
-from .held import CURVES, signer_of
+from . import sealed
+from .held import CURVES, curve_of
+from .passphrase import OPTIONS, Ask, obtain, read_credential
 
+FORM = "wattness key 1"
 FILE_SIZE_MAX = 16_384
+ENCRYPTED_PEM = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
+
+Passphrase = Callable[[], str]
 
 
-def open_file_key(rest: str, home: Path, curve: str) -> Signer | DigestSigner:
+class About(msgspec.Struct, frozen=True):
+    """What a sealed key tells without its passphrase."""
+
+    curve: str
+    public_key: str  # hex
+
+
+class Named(NamedTuple):
+    """A `file:` URI, taken apart."""
+
+    file: Path
+    passphrase: Passphrase  # called when it is needed
+    sealed: bool  # the URI says where the passphrase comes from
+
+
+def named(rest: str, home: Path, ask: Ask | None) -> Named:
+    """Take apart what follows `file:`; raises ConfigError."""
+    path, _, query = rest.partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    if unknown := options.keys() - OPTIONS:
+        raise ConfigError(f"$.key: ?{min(unknown)}= is not known; there are {', '.join(sorted(OPTIONS))}.")
+    file = home / Path(path).expanduser()
+    return Named(file, lambda: obtain(str(file), options, home, ask), bool(options))
+
+
+def open_file_key(rest: str, home: Path, curve: str, ask: Ask | None) -> Signer | DigestSigner:
     """Read the key file; raises ConfigError when it is missing, open to others, or no key of `curve`."""
-    file = home / Path(rest).expanduser()
-    pem = _read_private(file)
-    try:
-        secret = load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise ConfigError(f"{file} holds no unencrypted PEM key; restore it from your backup.") from None
-    signer = signer_of(secret, curve)
-    if signer is None:
-        raise ConfigError(f"{file} holds a key of another kind; {curve} is needed here.")
+    place = named(rest, home, ask)
+    return _signer(read_file(place.file), place.file, curve, place.passphrase)
+
+
+def open_credential_key(rest: str, home: Path, curve: str, ask: Ask | None) -> Signer | DigestSigner:
+    """Read a key that systemd decrypted for this service; raises ConfigError."""
+    place = named(rest, home, ask)
+    name = rest.partition("?")[0]
+    return _signer(read_credential(name), Path(name), curve, place.passphrase)
+
+
+def create_file_key(rest: str, home: Path, curve: str, passphrase: Passphrase | None) -> Signer | DigestSigner:
+    """Make a key file, mode 0600, sealed if there is a passphrase; raises ConfigError: no key is ever overwritten."""
+    place = named(rest, home, None)
+    if place.file.exists():
+        raise ConfigError(f"{place.file} exists already; a key is never overwritten. Move it away first.")
+    if passphrase is None and place.sealed:
+        passphrase = place.passphrase
+    content, signer = new_content(curve, passphrase() if passphrase else None)
+    create(place.file, content)
     return signer
 
 
-def create_file_key(rest: str, home: Path, curve: str) -> Signer | DigestSigner:
-    """Make a new key file, mode 0600; raises ConfigError when there is one already: a key is never overwritten."""
-    file = home / Path(rest).expanduser()
+def new_content(curve: str, passphrase: str | None) -> tuple[bytes, Signer | DigestSigner]:
+    """Return a new key as a file's content, and what signs with it."""
     secret = CURVES[curve].make()
     signer = CURVES[curve].signer(secret)
-    pem = secret.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    if passphrase is None:
+        return secret.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), signer
+    about = About(curve, signer.public_key.hex())
+    der = secret.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    return sealed.seal(FORM, msgspec.to_builtins(about), der, passphrase), signer
+
+
+def create(file: Path, content: bytes) -> None:
+    """Make a file that only its owner can read; raises ConfigError when there is one already."""
     try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        atomic.create(file, content)
     except FileExistsError:
         raise ConfigError(f"{file} exists already; a key is never overwritten. Move it away first.") from None
     except OSError as error:
         raise ConfigError(f"{file} cannot be made: {error.strerror}") from None
+
+
+def read_file(file: Path) -> bytes:
+    """Return the content of a key file that nobody else can read; raises ConfigError."""
     try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(pem)
-            stream.flush()
-            os.fsync(stream.fileno())
-        _sync_folder(file.parent)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            file.unlink()
-        raise ConfigError(f"{file} cannot be written: {error.strerror}") from None
+        return read_private_bytes(file)[:FILE_SIZE_MAX]
+    except FileNotFoundError:
+        raise ConfigError(
+            f"There is no key {file}; run `wattness key new`, with --network NAME for a network's."
+        ) from None
+
+
+def about(content: bytes) -> About | None:
+    """Return what a sealed key tells of itself, or None when the content is none."""
+    found = sealed.parse(content, FORM)
+    try:
+        return None if found is None else msgspec.convert(found.about, About)
+    except msgspec.ValidationError:
+        return None
+
+
+def is_encrypted(content: bytes) -> bool:
+    """Tell whether a key file wants a passphrase."""
+    return sealed.parse(content, FORM) is not None or ENCRYPTED_PEM in content
+
+
+def _signer(content: bytes, file: Path, curve: str, passphrase: Passphrase) -> Signer | DigestSigner:
+    secret = _secret(content, file, passphrase)
+    if curve_of(secret) != curve:
+        raise ConfigError(f"{file} holds a key of another kind; {curve} is needed here.")
+    signer = CURVES[curve].signer(secret)
+    told = about(content)
+    if told is not None and told.public_key != signer.public_key.hex():
+        raise ConfigError(f"{file} holds another key than it says; restore it from your backup.")
     return signer
 
 
-def _read_private(file: Path) -> bytes:
-    """Return the bytes of a file that nobody else can read; what is checked is what is read."""
+def _secret(content: bytes, file: Path, passphrase: Passphrase) -> object:
+    shut = sealed.parse(content, FORM)
     try:
-        with file.open("rb") as stream:
-            mode = os.fstat(stream.fileno()).st_mode
-            if not stat.S_ISREG(mode):
-                raise ConfigError(f"{file} is not a file; $.key must name one.")
-            if mode & 0o077:
-                raise ConfigError(f"Others than you may read {file}; run `chmod 600 {file}`.")
-            return stream.read(FILE_SIZE_MAX)
-    except FileNotFoundError:
-        raise ConfigError(f"There is no key {file}; run `wattness key new`.") from None
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name itself durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        if shut is not None:
+            der = sealed.unseal(shut, passphrase())
+            if der is None:
+                raise ConfigError(f"The passphrase does not open {file}; it is another one, or the file was changed.")
+            return load_der_private_key(der, password=None)
+        if ENCRYPTED_PEM in content:
+            return load_pem_private_key(content, password=passphrase().encode())
+        return load_pem_private_key(content, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ConfigError(
+            f"{file} holds no PEM key and no sealed one, or its passphrase is another; restore it from your backup."
+        ) from None

@@ -90,6 +90,6 @@ CURVES = {
 }
 
 
-def signer_of(secret: object, curve: str) -> Signer | DigestSigner | None:
-    """Return what signs with `secret`, or None when it is no key of that curve."""
-    return CURVES[curve].signer(secret) if CURVES[curve].fits(secret) else None
+def curve_of(secret: object) -> str | None:
+    """Return the curve of a secret key, or None when it is of no curve that we use."""
+    return next((name for name, curve in CURVES.items() if curve.fits(secret)), None)
