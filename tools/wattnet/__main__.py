@@ -1,7 +1,8 @@
-"""The command line: `serve` the network, or `verify-payout` what it says it paid."""
+"""The command line: `serve` the network, `verify-payout` what it says it paid, `deploy` a contract and `post` to it."""
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from civilclock import Clock
 
 from . import faults
+from .ledger import Ledger
 from .payout_check import check_file
 from .server import serve
 from .settings import Settings
@@ -20,6 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.command == "verify-payout":
         return check_file(options.file, options.root)
+    if options.command in {"deploy", "post"}:
+        return _speak_to_chain(options)
     logging.basicConfig(level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = Settings(
         clock=options.clock,
@@ -31,6 +35,24 @@ def main(arguments: list[str] | None = None) -> int:
         boards_only=options.boards_only,
     )
     asyncio.run(serve(options.db, options.listen, settings, seed=options.seed, faults=options.faults))
+    return 0
+
+
+def _speak_to_chain(options: argparse.Namespace) -> int:
+    from . import contracting  # noqa: PLC0415 - needs eth-account, which the server does not
+
+    with contextlib.closing(Ledger(options.db)) as ledger:
+        try:
+            operator = contracting.Operator.of(options.rpc, options.operator_key)
+            if options.command == "deploy":
+                made = contracting.deploy(ledger, operator, options.wei_per_point, options.fund_wei)
+                print(f"contract {made.address} on chain {made.chain_id} pays {made.wei_per_point} wei per point")
+                return 0
+            for epoch, digest in contracting.post(ledger, operator):
+                print(f"epoch {epoch} posted by {digest}")
+        except contracting.ChainError as error:
+            print(error, file=sys.stderr)
+            return 1
     return 0
 
 
@@ -58,7 +80,18 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("verify-payout", help="check the payouts in a file, as /v1/payouts gives them")
     check.add_argument("file", type=Path, help="JSON; - is standard input")
     check.add_argument("--root", help="the epoch's root as you know it from elsewhere, in hex")
+    _add_chain(commands.add_parser("deploy", help="make the contract that pays points as coin, once"), deploys=True)
+    _add_chain(commands.add_parser("post", help="post settled epochs to the contract, funded; run it by a timer"))
     return parser
+
+
+def _add_chain(parser: argparse.ArgumentParser, *, deploys: bool = False) -> None:
+    parser.add_argument("--db", type=Path, required=True, help="the network's SQLite file")
+    parser.add_argument("--rpc", required=True, help="URL of the chain's node")
+    parser.add_argument("--operator-key", type=Path, required=True, help="file with the account's secret, in hex")
+    if deploys:
+        parser.add_argument("--wei-per-point", type=_between(1, 10**18), default=10**9)
+        parser.add_argument("--fund-wei", type=_between(0, 10**24), default=0, help="coin to begin with")
 
 
 def _address(text: str) -> tuple[str, int]:

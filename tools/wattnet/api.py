@@ -19,10 +19,12 @@ def routes(ledger: Ledger, settings: Settings) -> list[web.RouteDef]:
     return [
         web.post("/v1/gateways", registration.register_gateway),
         web.post("/v1/boards", registration.register_board),
+        web.post("/v1/payees", registration.name_account),
         web.post("/v1/reports", reports.take_report),
         web.get("/v1/challenges", challenges.list_challenges),
         web.post("/v1/challenges/{id}", challenges.answer_challenge),
         web.get("/v1/payouts", public.list_payouts),
+        web.get("/v1/settlements", public.list_settlements),
         web.get("/v1/epochs/{number}", public.show_epoch),
         web.get("/v1/claims", public.list_claims),
         web.get("/v1/summary", public.show_summary),

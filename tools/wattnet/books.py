@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from wattwire import merkle
 
+from .accounts import share_out
 from .ledger import Ledger
 from .schema import TWICE_PAID
 from .settle import Payout, Stream, payout
@@ -21,6 +22,7 @@ def settle_due(ledger: Ledger, before_epoch: int, now_ms: int) -> list[int]:
             return settled
         with ledger.transaction():
             _settle(ledger, number, now_ms)
+            share_out(ledger, number)
         settled.append(number)
 
 

@@ -6,12 +6,13 @@ from aiohttp import web
 
 from wattwire import cose
 
-from . import books
+from . import accounts, books
 from .guard import answer
 from .ledger import Ledger
 from .page import render
 from .refusal import RefusalError
 from .settings import Settings
+from .shares import ACCOUNT_SIZE
 
 CLAIMS_PER_ANSWER = 500
 _FILTERS = (("gateway", cose.KID_SIZE), ("board", 32))
@@ -28,6 +29,13 @@ class Public:
         """Return what a gateway was paid after an epoch, with proofs."""
         kid, after = hexed(request, "gateway", cose.KID_SIZE), number(request, "after", -1)
         return answer({"payouts": books.payouts(self.ledger, kid, after)})
+
+    async def list_settlements(self, request: web.Request) -> web.Response:
+        """Return what an account can claim of the epochs after one, with proofs, and the contract that pays it."""
+        account, after = hexed(request, "account", ACCOUNT_SIZE), number(request, "after", -1)
+        made = accounts.contract(self.ledger)
+        found = accounts.settlements(self.ledger, account, after)
+        return answer({"contract": made._asdict() if made else None, "settlements": found})
 
     async def show_epoch(self, request: web.Request) -> web.Response:
         """Return a settled epoch."""

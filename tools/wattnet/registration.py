@@ -6,10 +6,12 @@ from wattwire import cose, frame
 from wattwire.errors import WireError
 
 from .access import Access, octets, only
+from .accounts import name_account
 from .envelope import key_hash, load_key, open_envelope, signed_by
 from .guard import REPORT_BYTES_MAX, answer, read_body
 from .ledger import Gateway, Ledger
 from .refusal import RefusalError
+from .shares import ACCOUNT_SIZE
 
 NAME_MAX = 64
 
@@ -40,6 +42,16 @@ class Registration:
         _check_binding(gateway, public_key, octets(value, "streams"))
         created = self.ledger.bind(gateway, public_key, name, self.access.clock.now_ms())
         return answer({"board": key_hash(public_key)}, 201 if created else 200)
+
+    async def name_account(self, request: web.Request) -> web.Response:
+        """Take `{"account": …}`: where this gateway wants to be paid from the next epoch on."""
+        gateway, value = self.access.open(await read_body(request, REPORT_BYTES_MAX))
+        only(value, {"account"})
+        account = octets(value, "account")
+        if len(account) != ACCOUNT_SIZE or not any(account):
+            raise RefusalError(422, "bad_account", "expected the 20 bytes of an account that somebody holds")
+        changed = name_account(self.ledger, gateway, account, self.access.clock.now_ms())
+        return answer({"gateway": gateway.key_hash, "account": account}, 201 if changed else 200)
 
 
 def _check_binding(gateway: Gateway, public_key: bytes, raw: bytes) -> None:

@@ -55,6 +55,25 @@ CREATE TABLE IF NOT EXISTS payment (
   claim_id INTEGER NOT NULL REFERENCES claim, epoch INTEGER NOT NULL, position INTEGER NOT NULL,
   PRIMARY KEY (claim_id, epoch, position), FOREIGN KEY (epoch, position) REFERENCES payout (epoch, position)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS payee (
+  gateway_id INTEGER PRIMARY KEY REFERENCES gateway, account BLOB NOT NULL, named_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS settlement (
+  epoch INTEGER PRIMARY KEY REFERENCES epoch, root BLOB NOT NULL, points INTEGER NOT NULL, posted TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS share (
+  epoch INTEGER NOT NULL REFERENCES settlement, account BLOB NOT NULL, points INTEGER NOT NULL,
+  PRIMARY KEY (epoch, account)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS share_account ON share (account, epoch);
+CREATE TABLE IF NOT EXISTS credit (
+  epoch INTEGER NOT NULL, position INTEGER NOT NULL, settled INTEGER NOT NULL, account BLOB NOT NULL,
+  PRIMARY KEY (epoch, position), FOREIGN KEY (epoch, position) REFERENCES payout (epoch, position)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS credit_settled ON credit (settled);
+CREATE TABLE IF NOT EXISTS contract (
+  id INTEGER PRIMARY KEY CHECK (id = 1), chain_id INTEGER NOT NULL, address TEXT NOT NULL, wei_per_point TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS refused (reason TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
 """
 

@@ -211,7 +211,7 @@ class Carrier:
 
 
 def _remedied(text: str) -> str:
-    """Add what the owner can do about the two commonest noes."""
+    """Add what the owner can do about the two commonest ones."""
     if "insufficient" in text.lower():
         return f"{text}; send this account coin for gas"
     if "underpriced" in text.lower() or "base fee" in text.lower():
