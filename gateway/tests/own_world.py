@@ -16,6 +16,7 @@ from wattness.ingest.modbus import Meters
 from wattness.ingest.shelf import open_shelf
 from wattness.intake import Intake
 from wattness.keys import new_key
+from wattness.store.settings import Wants
 from wattness.store.sqlite import Settings, open_store
 from wattness.verifiers import open_verifiers
 
@@ -117,7 +118,9 @@ def make_key(home, name="device.key"):
 async def opened(config, clock=None, backends=None):
     """Run store, intake and own logs of a home; gives (store, shelf, meters, intake), devices not yet polled."""
     clock = clock or Clock()
-    async with open_store(config.path("wattness.db"), Settings(GATEWAY, ("alpha",), clock=clock, window_ms=1)) as store:
+    async with open_store(
+        config.path("wattness.db"), Settings(GATEWAY, (Wants("alpha"),), clock=clock, window_ms=1)
+    ) as store:
         shelf = await open_shelf(config, store, GATEWAY, clock, "test")
         async with open_verifiers(await store.boards(), 1) as verifiers:
 

@@ -18,6 +18,7 @@ from wattness.store.historian import Historian
 from wattness.store.history_schema import connect_history, history_path
 from wattness.store.registry import open_registry
 from wattness.store.schema import connect_to_read
+from wattness.store.settings import Wants
 from wattness.store.sqlite import Settings, open_store
 from wattness.web.answers import BrokerNow
 from wattness.web.credentials import new_token
@@ -261,7 +262,7 @@ class House:
 
     async def _live(self):
         settings = Settings(
-            gateway=GATEWAY, networks=(NETWORK,), interval=self.config.interval, clock=StillClock(), window_ms=0
+            gateway=GATEWAY, networks=(Wants(NETWORK),), interval=self.config.interval, clock=StillClock(), window_ms=0
         )
         names = list(STREAMS) if self.seeded else []
         self.authors = {name: author_of(seed, name) for seed, name in enumerate(names, 1)}

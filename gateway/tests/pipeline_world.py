@@ -11,7 +11,8 @@ from wattness.store.pipeline import Pipeline
 from wattness.store.reader import Reader
 from wattness.store.registry import BoardRegistry
 from wattness.store.schema import TABLES
-from wattness.store.settings import Settings
+from wattness.store.settings import Settings, Wants
+from wattness.store.windows import TABLES as WINDOWS
 from wattwire import cose, evidence, frame, merkle
 
 GATEWAY = bytes(range(32))
@@ -36,8 +37,8 @@ class Bench:
 
     def __init__(self, author: Author, **interval: int) -> None:
         self.connection = apsw.Connection(":memory:")
-        self.connection.execute(TABLES)
-        self.settings = Settings(GATEWAY, ("alpha", "beta"), Interval(**interval), FakeClock())
+        self.connection.execute(TABLES + WINDOWS)
+        self.settings = Settings(GATEWAY, (Wants("alpha"), Wants("beta")), Interval(**interval), FakeClock())
         self.board = BoardRegistry(self.connection, FakeClock()).enrol(author.public_key, "roof")
         self.reader = Reader(self.connection)
         self.restart()

@@ -6,6 +6,7 @@ from emulator.author import Author, verified
 from wattness.clock import Clock
 from wattness.store.reader import Reader, open_reader
 from wattness.store.registry import open_registry
+from wattness.store.settings import Wants
 from wattness.store.sqlite import Settings, open_store
 
 GATEWAY = bytes(range(32))
@@ -31,7 +32,7 @@ def enrolled(folder, author, name="wattness.db"):
 
 
 def settings(**changes):
-    return Settings(**({"gateway": GATEWAY, "networks": ("alpha",), "clock": CLOCK, "window_ms": 1} | changes))
+    return Settings(**({"gateway": GATEWAY, "networks": (Wants("alpha"),), "clock": CLOCK, "window_ms": 1} | changes))
 
 
 @asynccontextmanager

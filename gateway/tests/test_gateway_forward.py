@@ -19,6 +19,7 @@ from wattness.model import Receipt, Verified
 from wattness.networks import Reconciled, open_network
 from wattness.networks.base import Draft
 from wattness.store.registry import open_registry
+from wattness.store.settings import Wants
 from wattness.store.sqlite import Settings, open_store
 from wattnet import faults, server
 from wattnet.settings import Settings as NetworkSettings
@@ -56,7 +57,7 @@ async def filled_store(stack: AsyncExitStack, folder, world: World, networks: tu
     with open_registry(path, world.clock) as registry:
         board = registry.enrol(BOARD.public_key, "roof")
     store = await stack.enter_async_context(
-        open_store(path, Settings(KEY.hash, networks, clock=world.clock, window_ms=1))
+        open_store(path, Settings(KEY.hash, tuple(map(Wants, networks)), clock=world.clock, window_ms=1))
     )
     await store.put(verified(board.id))
     assert await count(store, "available") == INTERVALS * len(networks)
@@ -399,7 +400,7 @@ async def test_new_jobs_wake_the_worker(stack, tmp_path):
     with open_registry(path / "wattness.db", world.clock) as registry:
         registry.enrol(BOARD.public_key, "roof")
     store = await stack.enter_async_context(
-        open_store(path / "wattness.db", Settings(KEY.hash, ("test",), clock=world.clock, window_ms=1))
+        open_store(path / "wattness.db", Settings(KEY.hash, (Wants("test"),), clock=world.clock, window_ms=1))
     )
     async with Running(forwarder(network, store.outbox, world).run()):
         await asyncio.sleep(0.05)

@@ -30,13 +30,14 @@ def path(tmp_path, author):
 KILLED = """
     import asyncio, sys
     from pathlib import Path
+    from wattness.store.settings import Wants
     from wattness.store.sqlite import Settings, open_store
     from emulator.author import verified
     frames = [bytes.fromhex(line) for line in Path(sys.argv[2]).read_text().split()]
     async def main():
         from wattness.clock import Clock
         clock = Clock(*map(int, sys.argv[3].split(",")))
-        settings = Settings(gateway=bytes(range(32)), networks=("alpha",), clock=clock, window_ms=1)
+        settings = Settings(gateway=bytes(range(32)), networks=(Wants("alpha"),), clock=clock, window_ms=1)
         async with open_store(Path(sys.argv[1]), settings) as store:
             start = max((board.log.head for board in await store.read(lambda r: r.boards()) if board.log), default=0)
             for at in range(start, len(frames), 3):

@@ -9,6 +9,7 @@ from wattness.clock import Clock
 from wattness.model import Receipt, Reward
 from wattness.store.reader import Reader
 from wattness.store.registry import open_registry
+from wattness.store.settings import Wants
 from wattness.store.sqlite import Settings, open_store
 
 GATEWAY = bytes(range(32))
@@ -42,7 +43,9 @@ async def store(tmp_path, author):
     path = tmp_path / "wattness.db"
     with open_registry(path) as registry:
         registry.enrol(author.public_key, "roof")
-    async with open_store(path, Settings(GATEWAY, ("alpha", "beta"), clock=FakeClock(), window_ms=1)) as store:
+    async with open_store(
+        path, Settings(GATEWAY, (Wants("alpha"), Wants("beta")), clock=FakeClock(), window_ms=1)
+    ) as store:
         await store.put([verified(1, raw) for raw in author.frames])
         yield store
 

@@ -12,7 +12,8 @@ from wattness.store.pipeline import Pipeline
 from wattness.store.reader import Reader
 from wattness.store.registry import BoardRegistry
 from wattness.store.schema import TABLES
-from wattness.store.settings import Settings
+from wattness.store.settings import Settings, Wants
+from wattness.store.windows import TABLES as WINDOWS
 from wattwire import cose, evidence, frame
 
 GATEWAY = bytes(range(32))
@@ -34,10 +35,10 @@ class Gateway:
 
     def __init__(self, authors):
         self.connection = apsw.Connection(":memory:")
-        self.connection.execute(TABLES)
+        self.connection.execute(TABLES + WINDOWS)
         registry = BoardRegistry(self.connection, FakeClock())
         self.ids = {author: registry.enrol(author.public_key, f"board {n}").id for n, author in enumerate(authors)}
-        self.settings = Settings(GATEWAY, ("alpha",), Interval(), FakeClock())
+        self.settings = Settings(GATEWAY, (Wants("alpha"),), Interval(), FakeClock())
         self.pipeline = Pipeline(self.connection, self.settings)
 
     def put(self, batch, *, killed=False):

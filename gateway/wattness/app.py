@@ -75,9 +75,9 @@ async def gateway(config: Config) -> AsyncIterator[str]:
     clock = config.make_clock()
     signer = open_signer(config.key, Path(config.home))
     gateway_hash = key_hash(signer.public_key)
-    names = tuple(network.name for network in config.network)
+    wanted = tuple(forward.wants(settled(network), config.interval.length_s) for network in config.network)
     judge = await asyncio.to_thread(quality.judge_of, config.site, config.path("sun"))
-    settings = Settings(gateway=gateway_hash, networks=names, interval=config.interval, clock=clock, judge=judge)
+    settings = Settings(gateway=gateway_hash, networks=wanted, interval=config.interval, clock=clock, judge=judge)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(config.path(DATABASE_NAME), settings))
         shelf = await open_shelf(config, store, gateway_hash, clock, version("wattness"))
@@ -101,7 +101,6 @@ async def gateway(config: Config) -> AsyncIterator[str]:
             states=link.states,
             board_settings=lambda board, host: board_settings(config, signer.public_key, board, host),
             proxies=lambda: [_proxy_now(proxy) for proxy in proxies.all],
-            meters=meters.states,
             meters=meters.states,
         )
         address, events = await stack.enter_async_context(serve(sources))

@@ -15,11 +15,12 @@ from typing import NamedTuple, TypeVar
 
 from wattness.clock import Clock
 from wattness.config import Config, NetworkConfig
-from wattness.errors import NetworkError, RefusedError, StoreError, UnavailableError
+from wattness.errors import ConfigError, NetworkError, OutdatedError, RefusedError, StoreError, UnavailableError
 from wattness.model import Board, Job, Reading, Receipt
 from wattness.networks import Network, Sources, kind_of
 from wattness.store.outbox import Outbox
 from wattness.store.reader import Reader
+from wattness.store.settings import Wants
 from wattness.store.sqlite import SqliteStore
 
 AHEAD = 8  # jobs in hand per job in flight: signing shares commits, and runs ahead of sending
@@ -53,6 +54,15 @@ class World(NamedTuple):
     clock: Clock
     source: random.Random
     timing: Timing | None = None  # by default `Timing.of(clock)`
+
+
+def wants(network: NetworkConfig, length_s: int) -> Wants:
+    """Return of which intervals a network wants reports; raises ConfigError."""
+    kind, window_s = kind_of(network), network.window_s or 0
+    if window_s % length_s:
+        path = f"$.network[{network.name}].window_s"
+        raise ConfigError(f"{path}: {window_s} is not a multiple of $.interval.length_s, which is {length_s}")
+    return Wants(network.name, kind.roles, frozenset(network.devices), kind.scope, window_s * 1000, kind.serial)
 
 
 async def forward(network: Network, store: SqliteStore, config: NetworkConfig, world: World) -> None:
@@ -108,7 +118,7 @@ class Forwarder:
         self.started_ms = self.clock.now_ms()
         self._sending = asyncio.Semaphore(config.in_flight)
         self._pace = Pace(config.per_minute, self.clock)
-        self._in_hand = 0
+        self._in_hand = self._turns_in_hand = 0
         self._done = asyncio.Event()
         self._failures = 0  # in a row
         self._rest_until_ms = 0
@@ -155,19 +165,34 @@ class Forwarder:
             due_ms = await self.outbox.next_due(self.network.name)
             if due_ms is not None:
                 wait_s = min(wait_s, max(0.01, (due_ms - self.clock.real_ms_now()) / 1000))
-            await self.outbox.wait(wait_s)
+            if self._turns_in_hand:
+                await self._wait_for_turn(wait_s)
+            else:
+                await self.outbox.wait(wait_s)
         except StoreError:
             await asyncio.sleep(self.timing.poll_s)
+
+    async def _wait_for_turn(self, wait_s: float) -> None:
+        """Sleep until there are new jobs, or one is done that another may have to follow."""
+        waits = [asyncio.create_task(wait) for wait in (self.outbox.wait(wait_s), self._done.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
 
     async def _forward(self, job: Job) -> None:
         """Bring one job to its next state; whatever goes wrong, it is tried again or its lease runs out."""
         lease_until_ms = self.clock.real_ms_now() + int(self.timing.lease_s * 1000)
+        self._turns_in_hand += job.turn is not None
         try:
             await self._advance(job, lease_until_ms)
         except StoreError as error:
             LOG.warning("outbox unavailable network=%s job=%d error=%s", self.network.name, job.id, error)
         finally:
             self._in_hand -= 1
+            self._turns_in_hand -= job.turn is not None
             self._done.set()
 
     async def _advance(self, job: Job, lease_until_ms: int) -> None:
@@ -179,6 +204,9 @@ class Forwarder:
         except UnavailableError as error:
             self._stumble(error)
             await self.outbox.retry(job.id, self._due_ms(job), str(error)[:500])
+        except OutdatedError as error:
+            LOG.warning("report outdated network=%s key=%s detail=%s", self.network.name, job.key, error)
+            await self.outbox.redo(job.id, error.memory, self._due_ms(job), str(error)[:500])
         except StoreError:
             raise
         except Exception as error:  # a defect of one adapter must not end the gateway, nor one report block the rest
@@ -209,7 +237,7 @@ class Forwarder:
     async def _sign(self, job: Job) -> bytes:
         """Return the bytes to send, which are on disk by now."""
         draft = await self.network.validate(job.reports, job.memory)
-        return await self.outbox.set_body(job.id, await self.network.sign(draft.body))
+        return await self.outbox.set_body(job.id, await self.network.sign(draft.body), draft.memory)
 
     async def _may_ask(self, job: Job, lease_until_ms: int) -> bool:
         """Wait for the turn; false when the network rests, or when the job is nearly somebody else's."""
@@ -226,7 +254,7 @@ class Forwarder:
                 result = await answer
         except TimeoutError:
             raise UnavailableError(f"no answer in {self.timing.send_s} s") from None
-        except RefusedError:
+        except (RefusedError, OutdatedError):
             self._failures = 0
             raise
         self._failures = 0

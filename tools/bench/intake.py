@@ -17,6 +17,7 @@ from wattness.clock import Clock
 from wattness.intake import Intake
 from wattness.model import Ack, Arrival, Board
 from wattness.store.registry import open_registry
+from wattness.store.settings import Wants
 from wattness.store.sqlite import Settings, open_store
 from wattness.verifiers import Verifiers, open_verifiers
 from wattness.verify import Verifier, der
@@ -104,7 +105,7 @@ async def _pipeline(fleet: Sequence[FleetBoard], arrivals: Sequence[Arrival]) ->
             if min(heads.values()) == last:
                 done.set()
 
-        settings = Settings(gateway=GATEWAY, networks=("bench",), clock=Clock())
+        settings = Settings(gateway=GATEWAY, networks=(Wants("bench"),), clock=Clock())
         database = Path(folder) / "wattness.db"
         async with open_store(database, settings) as store, open_verifiers(boards) as verifiers:
             intake = Intake(store, verifiers, acknowledge)

@@ -14,8 +14,10 @@ from wattwire import digest, evidence, merkle
 from wattwire.frame import KIND_STREAMS
 
 from .board import BoardState, Held, Stream
+from .claims import Claims, Final
 from .judging import Judging, facts_of
 from .schema import ask, write_rows
+from .settings import Wants
 from .tally import Tally
 
 FRAMES_MAX = 4096  # of one interval's evidence; frames between two far rows are then left out
@@ -25,7 +27,6 @@ _INSERT = (
     "INSERT INTO interval"
     " (id, stream_id, a, b, role, profile, rated_w, figures, evidence, root, verdict, reasons, final_ms) VALUES {rows}"
 )
-_INSERT_JOB = "INSERT OR IGNORE INTO job (network, key, interval_id, board_id, created_ms) VALUES {rows}"
 
 
 class _Made(NamedTuple):
@@ -43,31 +44,29 @@ class Closing:
     """Makes intervals final within the writer's transaction."""
 
     def __init__(
-        self, connection: apsw.Connection, tally: Tally, networks: Sequence[str], judge: quality.Judge
+        self, connection: apsw.Connection, tally: Tally, networks: Sequence[Wants], judge: quality.Judge
     ) -> None:
-        """Each interval that may be claimed makes one job per name in `networks`."""
+        """`networks` get jobs of the intervals that may be claimed."""
         self._connection = connection
         self._judging = Judging(connection, tally, judge)
         self._tally = tally
-        self._networks = networks
+        self._claims = Claims(connection, tally, networks)
         self._rows: list[tuple[Any, ...]] = []
-        self._jobs: list[tuple[Any, ...]] = []
         self._last_id = 0
 
     def begin(self) -> None:
         """Look up where the numbers of intervals go on; drop what a roll-back left."""
         self._last_id = ask(self._connection, "SELECT coalesce(max(id), 0) FROM interval")[0][0]
         self._rows.clear()
-        self._jobs.clear()
+        self._claims.forget()
         self._judging.begin()
 
     def flush(self) -> None:
         """Write the intervals and jobs that are still in memory, and what the rules remember."""
         write_rows(self._connection, _INSERT, self._rows)
-        write_rows(self._connection, _INSERT_JOB, self._jobs)
+        self._claims.flush()
         self._judging.flush()
         self._rows.clear()
-        self._jobs.clear()
 
     def close(
         self,
@@ -143,9 +142,10 @@ class Closing:
         )
         self._rows.append(row)
         self._tally.add("interval", made.verdict)
-        if made.verdict != quality.QUARANTINED and quality.UNPROVABLE.isdisjoint(made.reasons):
-            key = f"{state.key.hex()}/{stream.device}/{made.a}"
-            self._jobs += [(network, key, interval_id, state.id, now_ms) for network in self._networks]
+        final = Final(
+            interval_id, stream.id, stream.device, made.stream.role, made.a, made.b, made.verdict, made.reasons
+        )
+        self._claims.add(state, final, now_ms)
 
     def _found(self, state: BoardState, ranges: list[list[int]], figures: dict[str, Any]) -> dict[str, str]:
         """Return what an interval's frames and its board were found to be: reasons and their levels."""

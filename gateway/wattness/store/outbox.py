@@ -1,16 +1,17 @@
 """The outbox: one job per report and network, a state machine in SQL that forgets nothing."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import apsw
 import msgspec
 
-from wattness.clock import Clock
 from wattness.model import Job, Receipt, Report, Reward
 
 from .schema import ask
+from .settings import Settings, Wants
+from .turns import Turns
 from .writer import Writer
 
 T = TypeVar("T")
@@ -22,43 +23,69 @@ UPDATE job SET state = 'running', attempt = attempt + 1, due_ms = :now + :lease
                ORDER BY due_ms, id LIMIT :n)
 RETURNING id
 """  # noqa: S608 — a running job is due again when its lease ends
-_JOBS = """
-SELECT job.id, network, key, attempt, body, board_key, device, interval.role, interval.profile, a, b, figures, evidence,
-       root, verdict, reasons, interval.rated_w, provenance
-  FROM job JOIN interval ON interval.id = interval_id JOIN stream ON stream.id = stream_id
-  JOIN board ON board.id = job.board_id WHERE job.id = ?
+_JOB = """
+SELECT id, network, key, attempt, body, end_ms, turn,
+       (SELECT value FROM memory WHERE memory.network = job.network AND memory.turn = job.turn)
+  FROM job WHERE id = ?
 """
+_REPORTS = """
+SELECT board_key, device, interval.role, interval.profile, a, b, figures, evidence, root, verdict, reasons,
+       interval.rated_w, provenance
+  FROM interval JOIN stream ON stream.id = stream_id JOIN board ON board.id = stream.board_id
+ WHERE interval.id IN (SELECT interval_id FROM job WHERE id = ?1 AND end_ms IS NULL
+                       UNION ALL SELECT interval_id FROM part WHERE job_id = ?1)
+ ORDER BY a, stream_id
+"""
+_UNFIT = {"simple": "end_ms IS NOT NULL", "none": "end_ms IS NULL", "stream": "turn IS NULL", "network": "turn IS NULL"}
 
 
 class Outbox:
     """Jobs of all networks. Due times and leases are real unix ms; every call is durable when it returns.
 
     available → running (lease) → completed | retryable (at `due_ms` it is leased again) | discarded.
-    A lease that ran out makes its job available again. All calls raise StoreError when the disk does not take it.
+    A lease that ran out makes its job available again. A job of a window is leased once all in it is final, one of a
+    turn once those before it are settled. All calls raise StoreError when the disk does not take it.
     """
 
-    def __init__(self, connection: apsw.Connection, writer: Writer, clock: Clock) -> None:
+    def __init__(self, connection: apsw.Connection, writer: Writer, settings: Settings) -> None:
         """Write through the store's writer."""
         self._connection = connection
         self._writer = writer
-        self._clock = clock
+        self._clock = settings.clock
         self._changed = asyncio.Event()
+        final_after_ms = settings.interval.final_after_h * 3_600_000
+        self._wants = {wants.network: wants for wants in settings.networks}
+        self._turns = {
+            wants.network: Turns(connection, wants, final_after_ms)
+            for wants in settings.networks
+            if not wants.is_simple()
+        }
 
     async def lease(self, network: str, limit: int, lease_ms: int) -> list[Job]:
         """Take up to `limit` due jobs, the longest due first; each is ours for `lease_ms`."""
         values = {"network": network, "n": limit, "lease": lease_ms, "now": self._clock.real_ms_now()}
-        return await self._writer.run(lambda: self._lease(values))
+        turns = self._turns.get(network)
+        return await self._writer.run(lambda: self._lease(values) if turns is None else self._take(turns, values))
 
     async def release(self, network: str) -> None:
-        """Make jobs due again that an earlier life of this process had leased; called before the first lease."""
-        await self._run(
-            "UPDATE job SET state = 'retryable', due_ms = 0 WHERE network = ? AND state = 'running'", (network,)
-        )
+        """Make jobs due again that an earlier life of this process had leased; called before the first lease.
 
-    async def set_body(self, job_id: int, body: bytes) -> bytes:
-        """Persist the signed bytes before they are sent; returns the bytes to send: the first ever set."""
-        query = "UPDATE job SET body = coalesce(body, ?) WHERE id = ? RETURNING body"
-        return await self._run(query, (body, job_id), lambda rows: bytes(rows[0][0]))
+        Reports that were begun for other settings, and are not signed, are given up.
+        """
+        wants = self._wants.get(network, Wants(network))
+        unfit = _UNFIT["simple" if wants.is_simple() else wants.serial]
+        await self._writer.run(lambda: self._release(network, unfit))
+
+    async def set_body(self, job_id: int, body: bytes, memory: Mapping[str, int | str] | None = None) -> bytes:
+        """Persist the signed bytes, and what the adapter must remember with them, before they are sent.
+
+        Returns the bytes to send: the first ever set.
+        """
+        return await self._writer.run(lambda: self._set_body(job_id, body, memory))
+
+    async def redo(self, job_id: int, memory: Mapping[str, int | str], due_ms: int, reason: str) -> None:
+        """Drop signed bytes that the network never took, to make them anew with another memory."""
+        await self._writer.run(lambda: self._redo(job_id, memory, due_ms, reason))
 
     async def complete(self, job_id: int, receipt: Receipt) -> None:
         """The network has answered: keep its receipt."""
@@ -80,6 +107,9 @@ class Outbox:
 
     async def next_due(self, network: str) -> int | None:
         """Real unix ms at which the next job is due or a lease ends; None when nothing waits."""
+        turns = self._turns.get(network)
+        if turns is not None:
+            return await self._writer.run(lambda: turns.next_due(self._clock.now_ms()))
         query = f"SELECT min(due_ms) FROM job WHERE network = ? AND {WAITING}"  # noqa: S608
         return await self._run(query, (network,), lambda rows: rows[0][0])
 
@@ -108,8 +138,55 @@ class Outbox:
         self._changed = asyncio.Event()
 
     def _lease(self, values: dict[str, Any]) -> list[Job]:
-        ids = sorted(row[0] for row in self._connection.execute(_LEASE, values))
-        return [_job(*ask(self._connection, _JOBS, (job_id,))[0]) for job_id in ids]
+        return list(map(self._job, sorted(row[0] for row in self._connection.execute(_LEASE, values))))
+
+    def _take(self, turns: Turns, values: dict[str, Any]) -> list[Job]:
+        query = "UPDATE job SET state = 'running', attempt = attempt + 1, due_ms = ? WHERE id = ?"
+        found = turns.due(values["now"], self._clock.now_ms(), values["n"])
+        for job_id in found:
+            self._connection.execute(query, (values["now"] + values["lease"], job_id))
+        return list(map(self._job, found))
+
+    def _job(self, job_id: int) -> Job:
+        *head, end_ms, turn, memory = ask(self._connection, _JOB, (job_id,))[0]
+        job_id, network, key, attempt, body = head
+        reports = tuple(_report(*row) for row in ask(self._connection, _REPORTS, (job_id,)))
+        remembered = {} if memory is None else msgspec.json.decode(memory)
+        return Job(job_id, network, key, reports, end_ms or reports[-1].b, attempt, body, remembered, turn)
+
+    def _release(self, network: str, unfit: str) -> None:
+        query = "UPDATE job SET state = 'retryable', due_ms = 0 WHERE network = ? AND state = 'running'"
+        self._connection.execute(query, (network,))
+        query = (
+            "UPDATE job SET state = 'discarded', reason = 'settings_changed'"  # noqa: S608
+            f" WHERE network = ? AND {WAITING} AND body IS NULL AND {unfit}"
+        )
+        self._connection.execute(query, (network,))
+        if unfit == "turn IS NULL":  # what is signed goes as it is
+            query = f"UPDATE job SET turn = '' WHERE network = ? AND {WAITING} AND turn IS NULL"  # noqa: S608
+            self._connection.execute(query, (network,))
+
+    def _set_body(self, job_id: int, body: bytes, memory: Mapping[str, int | str] | None) -> bytes:
+        found, network, turn = ask(self._connection, "SELECT body, network, turn FROM job WHERE id = ?", (job_id,))[0]
+        if found is not None:
+            return bytes(found)
+        self._connection.execute("UPDATE job SET body = ? WHERE id = ?", (body, job_id))
+        if memory is not None and turn is not None:
+            self._remember(network, turn, memory)
+        return body
+
+    def _redo(self, job_id: int, memory: Mapping[str, int | str], due_ms: int, reason: str) -> None:
+        query = (
+            "UPDATE job SET body = NULL, state = 'retryable', due_ms = ?, reason = ? WHERE id = ? AND state = 'running'"
+            " RETURNING network, turn"
+        )
+        for network, turn in ask(self._connection, query, (due_ms, reason, job_id)):
+            if turn is not None:
+                self._remember(network, turn, memory)
+
+    def _remember(self, network: str, turn: str, memory: Mapping[str, int | str]) -> None:
+        query = "INSERT OR REPLACE INTO memory (network, turn, value) VALUES (?, ?, ?)"
+        self._connection.execute(query, (network, turn, msgspec.json.encode(dict(memory)).decode()))
 
     def _insert(self, query: str, rows: list[tuple[Any, ...]]) -> int:
         new = 0
@@ -122,12 +199,7 @@ class Outbox:
         return await self._writer.run(lambda: result(ask(self._connection, query, bindings)))
 
 
-def _job(  # noqa: PLR0913, PLR0917 — a row
-    job_id: int,
-    network: str,
-    key: str,
-    attempt: int,
-    body: bytes | None,
+def _report(  # noqa: PLR0913, PLR0917 — a row
     board_key: bytes,
     device: str,
     role: str,
@@ -141,8 +213,8 @@ def _job(  # noqa: PLR0913, PLR0917 — a row
     reasons: str,
     rated_w: int | None,
     provenance: str,
-) -> Job:
-    report = Report(
+) -> Report:
+    return Report(
         board_key=board_key,
         device=device,
         role=role,
@@ -157,4 +229,3 @@ def _job(  # noqa: PLR0913, PLR0917 — a row
         rated_w=rated_w,
         provenance=provenance,
     )
-    return Job(job_id, network, key, (report,), b, attempt, body)

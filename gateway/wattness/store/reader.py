@@ -14,6 +14,7 @@ import msgspec
 from wattness.errors import StoreError
 from wattness.model import LogEnd
 
+from .accounts import Accounts
 from .board import INT_MAX, read
 from .corrections import Corrections
 from .history import DayView, History, HistoryView
@@ -257,6 +258,10 @@ class Reader:
         except apsw.Error as error:
             raise StoreError(f"The history cannot be read: {error}; see `wattness db check`.") from error
 
+    def accounts(self) -> Accounts:
+        """What became of reports and what was paid."""
+        return Accounts(self._connection)
+
     def _log(self, board_id: int, log: int) -> LogView:
         query = "SELECT log, head, top, frames, received_ms FROM log WHERE board_id = ? AND log = ?"
         return LogView(*self._rows(query, board_id, log)[0])
@@ -268,8 +273,8 @@ class Reader:
 
     def _interval(self, row: Sequence[Any]) -> IntervalView:
         query = (
-            "SELECT id, network, key, state, attempt, due_ms, reason, receipt, receipt_detail FROM job"
-            " WHERE interval_id = ? ORDER BY id"
+            "SELECT id, network, key, state, attempt, due_ms, reason, receipt, receipt_detail FROM job WHERE"
+            " interval_id = ?1 OR id IN (SELECT job_id FROM part WHERE interval_id = ?1) ORDER BY id"
         )
         jobs = [
             JobView(*(*job, None if detail is None else msgspec.json.decode(detail)))

@@ -31,7 +31,8 @@ _DESCRIPTORS = (
 )
 _CHUNKED = "SELECT DISTINCT lower(hex(board_key)), device, described FROM chunk JOIN stream ON stream.id = chunk.stream"
 _INTERVALS = (
-    "SELECT count(*), coalesce(sum(EXISTS (SELECT 1 FROM job WHERE interval_id = interval.id)), 0) FROM interval"
+    "SELECT count(*), coalesce(sum(EXISTS (SELECT 1 FROM job WHERE interval_id = interval.id)"
+    " OR EXISTS (SELECT 1 FROM part WHERE interval_id = interval.id)), 0) FROM interval"
     " JOIN stream ON stream.id = stream_id JOIN board ON board.id = board_id WHERE board_key = ? AND device = ?"
 )
 

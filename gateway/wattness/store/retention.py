@@ -24,10 +24,16 @@ _NOWHERE: Position = (-1, 0)
 
 _CLAIMED = (
     "SELECT evidence FROM interval WHERE stream_id = ? AND b > ? AND a > ?"
-    " AND EXISTS (SELECT 1 FROM job WHERE interval_id = interval.id AND state <> 'discarded') ORDER BY a LIMIT 1"
+    " AND (EXISTS (SELECT 1 FROM job WHERE interval_id = interval.id AND state <> 'discarded')"
+    " OR EXISTS (SELECT 1 FROM part JOIN job ON job.id = job_id"
+    " WHERE part.interval_id = interval.id AND state <> 'discarded')) ORDER BY a LIMIT 1"
 )
 _OUTSTANDING = (
     "SELECT evidence FROM job JOIN interval ON interval.id = interval_id"
+    " WHERE stream_id = ? AND state IN ('available', 'running', 'retryable') ORDER BY a LIMIT 1"
+)
+_OUTSTANDING_PARTS = (
+    "SELECT evidence FROM job JOIN part ON job_id = job.id JOIN interval ON interval.id = part.interval_id"
     " WHERE stream_id = ? AND state IN ('available', 'running', 'retryable') ORDER BY a LIMIT 1"
 )
 
@@ -122,9 +128,8 @@ class Retention:
         since = now_ms - self._proof_ms
         for stream, log, seq in ask(self._store, query, (board_id,)):
             found += [] if log is None else [(log, seq)]
-            evidence = ask(self._store, _CLAIMED, (stream, since, since - DAY_MS)) + ask(
-                self._store, _OUTSTANDING, (stream,)
-            )
+            evidence = ask(self._store, _CLAIMED, (stream, since, since - DAY_MS))
+            evidence += ask(self._store, _OUTSTANDING, (stream,)) + ask(self._store, _OUTSTANDING_PARTS, (stream,))
             found += [first for (ranges,) in evidence for first in self._first_rows(board_id, ranges)]
         return min(found, default=_NOWHERE)
 

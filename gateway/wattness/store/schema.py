@@ -10,10 +10,10 @@ import apsw
 
 from wattness.errors import DamagedError, StoreError
 
-from . import totals
+from . import paytables, totals, windows
 from .integrity import damage
 
-VERSION = 4
+VERSION = 6
 BUSY_MS = 5000
 
 TABLES = """
@@ -225,6 +225,8 @@ MIGRATIONS = {  # from that version to the next
         "CREATE TABLE IF NOT EXISTS gone (board_id INTEGER NOT NULL, log INTEGER NOT NULL, first INTEGER NOT NULL,"
         " last INTEGER NOT NULL, PRIMARY KEY (board_id, log, first)) STRICT, WITHOUT ROWID"
     ),
+    4: windows.TABLES,
+    5: paytables.TABLES,
 }
 
 
@@ -292,7 +294,7 @@ def _migrate(connection: apsw.Connection, path: Path) -> None:
         if found > VERSION:
             raise StoreError(f"{path} was written by a newer version of Wattness; install that one.")
         if found == 0:
-            connection.execute(TABLES + totals.TABLES)
+            connection.execute(TABLES + totals.TABLES + windows.TABLES + paytables.TABLES)
         for version in range(found or VERSION, VERSION):
             connection.execute(MIGRATIONS[version])
         if not connection.pragma("application_id"):  # a random number by which the history knows this store

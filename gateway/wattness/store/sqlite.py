@@ -49,7 +49,7 @@ class SqliteStore:
         self._reading = ExitStack()
         self._reader: Reader | None = None
         self._enrolments = 0
-        self.outbox = Outbox(connection, self._writer, settings.clock)
+        self.outbox = Outbox(connection, self._writer, settings)
 
     async def put(self, frames: Sequence[Verified]) -> list[Ack]:
         """Store frames with all that follows from them; returns, after the commit, what to acknowledge."""
