@@ -11,6 +11,7 @@ import msgspec
 from . import devices
 from .clock import Clock
 from .errors import ConfigError
+from .money import Money, Operates, check_money
 from .site import Site, check_timezone
 
 HOME_DEFAULT = "~/.local/share/wattness"
@@ -115,6 +116,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device: list[devices.Device] = []
     proxy: list[devices.Proxy] = []
     lorawan: Lorawan = Lorawan()
+    money: Money | None = None
+    operates: list[Operates] = []
     home: str = ""
 
     def path(self, name: str) -> Path:
@@ -211,5 +214,6 @@ def _check(config: Config) -> None:
         if url:
             check_url(url, ("mqtt", "mqtts"), path)
     devices.check(config.device, config.proxy)
+    check_money(config.money, config.operates)
     for index, proxy in enumerate(config.proxy):
         split_address(proxy.listen, f"$.proxy[{index}].listen")
