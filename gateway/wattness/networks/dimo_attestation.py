@@ -18,6 +18,7 @@ from wattness.private import read_private
 from wattness.signing import DigestSigner
 from wattwire import merkle
 
+from . import archive
 from .base import Check, Draft, Memory, Reconciled, Sources, settings_of
 from .cars import AMOY, VEHICLES, Cars, check_cars, contract
 from .cloudevent import Address, Header, Token, event, slot_id, stamp, token_did
@@ -178,7 +179,7 @@ def statement(reports: Sequence[Report], fed: Sequence[Report]) -> dict[str, Any
             "provenance": sorted({report.provenance for report in fed}),
             "rules": first.rules,
             "intervals": [[report.a, report.b] for report in fed],
-            "frames": ranges(fed),
+            "frames": archive.union(report.evidence for report in fed),
             "root": merkle.root([report.root for report in fed]).hex(),
         },
     }
@@ -194,17 +195,6 @@ def sessions(fed: Sequence[Report]) -> list[dict[str, Any]]:
         found[-1]["to"] = stamp(report.b)
         found[-1]["energyMilliWh"] += report.figures["energy"]["energy_import"]
         last_b = report.b
-    return found
-
-
-def ranges(fed: Sequence[Report]) -> list[list[int]]:
-    """Return the frames of all intervals as [log, first, last], ascending and apart."""
-    found: list[list[int]] = []
-    for log, first, last in sorted(part for report in fed for part in report.evidence):
-        if found and found[-1][0] == log and first <= found[-1][2] + 1:
-            found[-1][2] = max(found[-1][2], last)
-        else:
-            found.append([log, first, last])
     return found
 
 

@@ -35,7 +35,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     project_id: Annotated[Word, Meta(min_length=1)]
     project_version: Word = ""
-    signed_keys: list[str] = ["timestamp"]  # in the order of the project's configuration
+    signed_keys: tuple[str, ...] = ("timestamp",)  # in the order of the project's configuration
 
 
 class IotexNetwork:

@@ -19,6 +19,7 @@ from .authority import Authority
 from .base import Ledger, Served
 from .cloudevents import DID, FUTURE_S_MAX, BadEventError, Event, instant, parse
 from .dimo_names import KINDS
+from .serving import listening
 
 LICENCE = "0x1B0D3cBEeAa7C9E5a5a11ecb1e8cBd3b5ED5eA11"  # the connection licence that we issue certificates for
 CHAIN = 80002
@@ -52,19 +53,14 @@ async def serving(public_key: bytes, clock: Clock, faults: Faults) -> AsyncItera
         middlewares=[inject(msgspec.structs.replace(faults, paths=("/",)))], client_max_size=BODY_BYTES_MAX
     )
     app.router.add_post("/", Ingest(ledger, clock).take)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
     with tempfile.TemporaryDirectory() as folder:
         authority = Authority(Path(folder))
         chain, key = authority.issue("localhost")
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(authority.file))
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_cert_chain(chain, key)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-            yield Served(f"https://127.0.0.1:{runner.addresses[0][1]}", ledger, _settings(authority))
-        finally:
-            await runner.cleanup()
+        async with listening(app, context) as url:
+            yield Served(url, ledger, _settings(authority))
 
 
 def _settings(authority: Authority) -> dict[str, Any]:

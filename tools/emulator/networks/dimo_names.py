@@ -19,7 +19,8 @@ obd{DistanceWithMIL km, EngineLoad %, EthanolPercent %, FuelPressure kPa, FuelRa
 obd{FuelTypeName string, IntakeTemp Cel, IsEngineBlocked, IsPTOActive, IsPluggedIn, LongTermFuelTrim1 %}
 obd{LongTermFuelTrim2 %, MAP kPa, MaxMAF g/s, O2WRSensor1Voltage V, O2WRSensor2Voltage V, OilTemperature Cel}
 obd{RunTime s, ShortTermFuelTrim1 %, StatusDTCCount 1, ThrottlePosition %, WarmupsSinceDTCClear 1}
-powertrainCombustionEngine{ECT Cel, EOP kPa, EOT Cel, EngineOilLevel string, EngineOilRelativeLevel %, MAF g/s}
+powertrainCombustionEngineECT Cel
+powertrainCombustionEngine{EOP kPa, EOT Cel, EngineOilLevel string, EngineOilRelativeLevel %, MAF g/s}
 powertrainCombustionEngine{Speed rpm, TPS %, Torque N.m, TorquePercent %, DieselExhaustFluidCapacity l}
 powertrainCombustionEngine{DieselExhaustFluidLevel %}
 powertrainFuelSystem{AbsoluteLevel l, RelativeLevel %, AccumulatedConsumption l, SupportedFuelTypes string}
