@@ -204,26 +204,26 @@ def test_backup_and_restore(tmp_path):
     found = keys_of(home)
     assert len(found) == 3
     file = tmp_path / "backup"
-    write_backup(file, found, PASSPHRASE)
+    write_backup(file, found, asked_for_new)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert b"PRIVATE" not in file.read_bytes()
     file.chmod(0o644)  # a stick formatted for everybody
-    assert read_backup(file, PASSPHRASE) == found
+    assert read_backup(file, asked_for_new) == found
     assert restore(other, found) == list(found)
     assert keys_of(other) == found
     assert restore(other, found) == []
     with pytest.raises(ConfigError, match="exists already"):
-        write_backup(file, found, PASSPHRASE)
+        write_backup(file, found, asked_for_new)
     with pytest.raises(ConfigError, match="does not open"):
-        read_backup(file, "incorrect horse")
+        read_backup(file, lambda: "incorrect horse")
     for damaged in (b"", b"{}", file.read_bytes()[:-9], (home / "keys/glow.key").read_bytes()):
         (tmp_path / "damaged").write_bytes(damaged)
         with pytest.raises(ConfigError, match="no backup of keys"):
-            read_backup(tmp_path / "damaged", PASSPHRASE)
+            read_backup(tmp_path / "damaged", asked_for_new)
     with pytest.raises(ConfigError, match="cannot be read"):
-        read_backup(tmp_path / "absent", PASSPHRASE)
+        read_backup(tmp_path / "absent", asked_for_new)
     with pytest.raises(ConfigError, match="no keys to back up"):
-        write_backup(tmp_path / "nothing", {}, PASSPHRASE)
+        write_backup(tmp_path / "nothing", {}, asked_for_new)
 
 
 def test_restore_touches_nothing_when_one_key_is_another(tmp_path):

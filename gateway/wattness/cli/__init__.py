@@ -19,10 +19,12 @@ from . import (
     exporting,
     home,
     judging,
+    keys,
     operating,
     profiles,
     releases,
     replaying,
+    rewards,
 )
 
 __all__ = ["app", "main"]
@@ -39,11 +41,12 @@ app.command("run")(operating.run)
 app.command("status")(operating.status)
 app.command("doctor")(operating.doctor)
 app.add_typer(boards.app, name="board")
-app.add_typer(operating.key_app, name="key")
+app.add_typer(keys.app, name="key")
 app.add_typer(operating.token_app, name="token")
 app.add_typer(devices.app, name="device")
 app.add_typer(profiles.app, name="profile")
 app.add_typer(releases.app, name="release")
+app.add_typer(rewards.app, name="rewards")
 app.add_typer(decoding.app, name="decode")
 app.add_typer(database.app, name="db")
 app.command("discover")(discovering.discover)

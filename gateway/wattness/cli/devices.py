@@ -32,9 +32,9 @@ def key_new(context: typer.Context, file: KeyFile = "device.key") -> None:
 def key_show(context: typer.Context, file: KeyFile = "device.key") -> None:
     """Show such a key's public part, and what boards' lists know it by."""
     from wattness.config import load
-    from wattness.keys import open_signer
+    from wattness.keys.looking import public_key
 
-    _show(open_signer(f"file:{file}", Path(load(context.obj).home)).public_key)
+    _show(public_key(f"file:{file}", Path(load(context.obj).home)))
 
 
 @app.command("list")
@@ -56,7 +56,7 @@ def list_devices(
 def _devices(config: Any) -> list[dict[str, Any]]:
     """Return each device with its state: a log's newest health record names those that are not metered."""
     from wattness.config import DATABASE_NAME
-    from wattness.keys import open_signer
+    from wattness.keys.looking import public_key
     from wattness.signing import kid
     from wattness.store.reader import open_reader
 
@@ -67,7 +67,7 @@ def _devices(config: Any) -> list[dict[str, Any]]:
     found = []
     for each in config.device:
         try:
-            known = health.get(kid(open_signer(each.key, Path(config.home)).public_key).hex())
+            known = health.get(kid(public_key(each.key, Path(config.home))).hex())
             state = "not asked yet" if known is None else known.get(f"device {each.name}", "metering")
         except ConfigError as error:
             state = f"unfit: {error}"

@@ -59,23 +59,23 @@ def enrol_key(home: Path, public_key: str, identity: Identity, out: Path | None,
 def enrol_port(home: Path, port: str, identity: Identity, wishes: Wishes) -> None:
     """Make the board at that port known, and write its whole configuration; what it has already is not asked again."""
     from wattness.config import load
-    from wattness.keys import open_signer
+    from wattness.keys.looking import public_key
     from wattness.serialboard import settings as boards
     from wattness.serialboard.facts import look
     from wattness.serialboard.repl import Repl
 
     config = load(home)
-    open_signer(config.key, home)  # before anything is asked: what is missing here is said first
+    public_key(config.key, home)  # before anything is asked: what is missing here is said first
     streams = [boards.parse_stream(each) for each in wishes.streams]
     given = boards.parse_bus(wishes.bus) if wishes.bus else None
     with Repl(port) as repl:
         look(repl)
         old = boards.held(repl)
-        key = boards.public_key(repl)
+        board_key = boards.public_key(repl)
         wifi = boards.wifi(wishes.wifi, old)
         if not streams and not old.get("streams"):
             streams = _proposed(repl, given or boards.wiring_of(old.get("bus")), wishes.last_unit)
-        board, mine = _registered(home, config, key, identity)
+        board, mine = _registered(home, config, board_key, identity)
         ca = _ca(config, mine)
         boards.store(repl, boards.merged(mine, old, wifi, given, streams), ca)
         repl.reset()
@@ -84,19 +84,19 @@ def enrol_port(home: Path, port: str, identity: Identity, wishes: Wishes) -> Non
     typer.echo(f"Watch it with: wattness board log {port}")
 
 
-def _registered(home: Path, config: "Config", public_key: str, identity: Identity) -> "tuple[Board, dict[str, Any]]":
+def _registered(home: Path, config: "Config", board_key: str, identity: Identity) -> "tuple[Board, dict[str, Any]]":
     from wattness.config import DATABASE_NAME
     from wattness.decode import parse_public_key
     from wattness.enrolment import board_settings
-    from wattness.keys import open_signer
+    from wattness.keys.looking import public_key
     from wattness.store.registry import open_registry
     from wattwire import cose
 
-    signer = open_signer(config.key, home)
-    key = parse_public_key(public_key)
+    ours = public_key(config.key, home)
+    key = parse_public_key(board_key)
     with open_registry(config.path(DATABASE_NAME), config.make_clock()) as registry:
         board = registry.enrol(key, identity.name or cose.kid(key).hex())
-    return board, board_settings(config, signer.public_key, board, identity.host)
+    return board, board_settings(config, ours, board, identity.host)
 
 
 def _ca(config: "Config", settings: dict[str, Any]) -> bytes | None:

@@ -1,4 +1,4 @@
-"""`init`, `run`, `status` and `key`: the gateway itself."""
+"""`init`, `run`, `status` and `token`: the gateway itself."""
 
 from typing import Annotated, Any
 
@@ -6,7 +6,6 @@ import typer
 
 from wattness.errors import ConfigError
 
-key_app = typer.Typer(help="The gateway's own key.", no_args_is_help=True)
 token_app = typer.Typer(help="The token that opens the page and the API.", no_args_is_help=True)
 
 CONFIG_TEXT = """\
@@ -168,26 +167,6 @@ def doctor(
         raise typer.Exit(1)
 
 
-@key_app.command("new")
-def key_new(context: typer.Context) -> None:
-    """Make the gateway's key; never overwrites one."""
-    from wattness.config import load
-    from wattness.keys import new_key
-
-    config = load(context.obj)
-    _show_key(new_key(config.key, context.obj).public_key)
-
-
-@key_app.command("show")
-def key_show(context: typer.Context) -> None:
-    """Show the gateway's public key and what boards and networks know it by."""
-    from wattness.config import load
-    from wattness.keys import open_signer
-
-    config = load(context.obj)
-    _show_key(open_signer(config.key, context.obj).public_key)
-
-
 @token_app.command("new")
 def token_new(context: typer.Context) -> None:
     """Make another token and show it; whoever was logged in has to log in again."""
@@ -204,12 +183,6 @@ def token_show(context: typer.Context) -> None:
     from wattness.web.credentials import read_token
 
     typer.echo(read_token(context.obj))
-
-
-def _show_key(public_key: bytes) -> None:
-    from wattness.signing import key_hash
-
-    echo_json({"public_key": public_key.hex(), "gateway": key_hash(public_key).hex()})
 
 
 def echo_json(value: Any) -> None:

@@ -1,6 +1,6 @@
 """A backup of the home's keys: one file, sealed by a passphrase of its own."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -19,10 +19,11 @@ DEPTH_MAX = 4  # folders
 _MARK = b"PRIVATE KEY-----"
 
 
-def keys_of(home: Path) -> dict[str, bytes]:
-    """Return the key files in a home and in its folders, old ones too, by their names; raises ConfigError."""
+def keys_of(home: Path, named: Iterable[Path] = ()) -> dict[str, bytes]:
+    """Return the key files in a home and in its folders, old and `named` ones too, by names; raises ConfigError."""
+    home = home.resolve()
     found = {}
-    for file in sorted(home.rglob("*.key*")):
+    for file in sorted({*home.rglob("*.key*"), *named}):
         name = file.relative_to(home)
         if file.is_file() and not file.name.endswith(".new") and len(name.parts) <= DEPTH_MAX:
             content = read_private_bytes(file)
@@ -31,15 +32,17 @@ def keys_of(home: Path) -> dict[str, bytes]:
     return found
 
 
-def write_backup(file: Path, keys: Mapping[str, bytes], passphrase: str) -> None:
+def write_backup(file: Path, keys: Mapping[str, bytes], passphrase: Callable[[], str]) -> None:
     """Make a backup file; raises ConfigError when it is there already."""
     if not keys:
         raise ConfigError("There are no keys to back up; `wattness key new` makes one.")
-    content = sealed.seal(FORM, {"keys": sorted(keys)}, msgspec.json.encode(dict(keys)), passphrase)
+    if file.exists():
+        raise ConfigError(f"{file} exists already; a backup is never overwritten. Choose another name.")
+    content = sealed.seal(FORM, {"keys": sorted(keys)}, msgspec.json.encode(dict(keys)), passphrase())
     create(file, content)
 
 
-def read_backup(file: Path, passphrase: str) -> dict[str, bytes]:
+def read_backup(file: Path, passphrase: Callable[[], str]) -> dict[str, bytes]:
     """Return the keys in a backup; raises ConfigError."""
     try:
         with file.open("rb") as stream:
@@ -49,7 +52,7 @@ def read_backup(file: Path, passphrase: str) -> dict[str, bytes]:
     shut = sealed.parse(content, FORM)
     if shut is None:
         raise ConfigError(f"{file} is no backup of keys, or it is damaged; take another copy.")
-    secret = sealed.unseal(shut, passphrase)
+    secret = sealed.unseal(shut, passphrase())
     if secret is None:
         raise ConfigError(f"The passphrase does not open {file}; it is another one, or the file was changed.")
     return msgspec.json.decode(secret, type=dict[str, bytes])

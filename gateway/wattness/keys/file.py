@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -87,9 +87,14 @@ def new_content(curve: str, passphrase: str | None) -> tuple[bytes, Signer | Dig
     signer = CURVES[curve].signer(secret)
     if passphrase is None:
         return secret.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), signer
-    about = About(curve, signer.public_key.hex())
-    der = secret.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    return sealed.seal(FORM, msgspec.to_builtins(about), der, passphrase), signer
+    return _sealed(secret, curve, passphrase), signer
+
+
+def sealed_content(content: bytes, file: Path, curve: str, passphrase: str) -> bytes:
+    """Return an open key's file content, sealed; raises ConfigError when it is no key of `curve`."""
+    secret = _secret(content, file, lambda: passphrase)
+    _check(secret, file, curve)
+    return _sealed(secret, curve, passphrase)
 
 
 def create(file: Path, content: bytes) -> None:
@@ -128,8 +133,7 @@ def is_encrypted(content: bytes) -> bool:
 
 def _signer(content: bytes, file: Path, curve: str, passphrase: Passphrase) -> Signer | DigestSigner:
     secret = _secret(content, file, passphrase)
-    if curve_of(secret) != curve:
-        raise ConfigError(f"{file} holds a key of another kind; {curve} is needed here.")
+    _check(secret, file, curve)
     signer = CURVES[curve].signer(secret)
     told = about(content)
     if told is not None and told.public_key != signer.public_key.hex():
@@ -137,7 +141,18 @@ def _signer(content: bytes, file: Path, curve: str, passphrase: Passphrase) -> S
     return signer
 
 
-def _secret(content: bytes, file: Path, passphrase: Passphrase) -> object:
+def _check(secret: object, file: Path, curve: str) -> None:
+    if curve_of(secret) != curve:
+        raise ConfigError(f"{file} holds a key of another kind; {curve} is needed here.")
+
+
+def _sealed(secret: Any, curve: str, passphrase: str) -> bytes:
+    told = About(curve, CURVES[curve].signer(secret).public_key.hex())
+    der = secret.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    return sealed.seal(FORM, msgspec.to_builtins(told), der, passphrase)
+
+
+def _secret(content: bytes, file: Path, passphrase: Passphrase) -> Any:
     shut = sealed.parse(content, FORM)
     try:
         if shut is not None:

@@ -9,7 +9,7 @@ from wattness.errors import ConfigError
 from wattness.signing import key_hash
 
 from . import open_signer
-from .file import create, is_encrypted, named, new_content, read_file
+from .file import Passphrase, create, is_encrypted, named, new_content, read_file, sealed_content
 from .passphrase import Ask
 
 MARK_SIZE = 8  # hex digits of the old key's hash, in its new name
@@ -46,3 +46,19 @@ def rotate(uri: str, home: Path, curve: str, ask: Ask | None) -> Rotated:
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {error.strerror}; the key is still the old one.") from None
     return Rotated(old, signer.public_key, kept)
+
+
+def seal_in_place(uri: str, home: Path, curve: str, passphrase: Passphrase) -> None:
+    """Seal a key that lies there openly; raises ConfigError."""
+    scheme, _, rest = uri.partition(":")
+    if scheme != "file":
+        raise ConfigError(f"{uri} is not kept by the gateway; only file: keys can be sealed.")
+    file = named(rest, home, None).file.resolve()
+    content = read_file(file)
+    if is_encrypted(content):
+        raise ConfigError(f"{file} is encrypted already.")
+    new = sealed_content(content, file, curve, passphrase())
+    try:
+        atomic.replace(file, new, atomic.PRIVATE)
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written: {error.strerror}; nothing was changed.") from None

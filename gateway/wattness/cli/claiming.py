@@ -1,0 +1,72 @@
+"""`rewards claim`: from the contract that pays a network's points, to the owner's account."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wattness.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from wattness.config import Config, NetworkConfig
+    from wattness.networks.claims import Outcome
+
+GOOD = ("claimed", "already claimed")
+
+
+def claim(
+    context: typer.Context,
+    network: Annotated[str, typer.Option(help="The network's name in the configuration.")] = "wattnet",
+    epoch: Annotated[int | None, typer.Option(min=0, help="Only this epoch; all when left out.")] = None,
+) -> None:
+    """Claim what a wattnet settled from its contract; what was claimed already is left alone."""
+    import asyncio
+
+    from wattness.config import load
+
+    config = load(context.obj)
+    chosen = next((one for one in config.network if one.name == network), None)
+    if chosen is None or chosen.kind != "wattnet":
+        raise ConfigError(f"$.network: there is no wattnet named {network!r}; name another with --network.")
+    states = asyncio.run(_show(config, chosen, epoch))
+    if epoch is not None and not states:
+        raise ConfigError(f"{network} owes nothing for epoch {epoch}, or has not settled it yet.")
+    if any(state not in GOOD for state in states):
+        raise typer.Exit(1)
+
+
+async def _show(config: "Config", network: "NetworkConfig", epoch: int | None) -> list[str]:
+    states = []
+    async for outcome in _claims(config, network, epoch):
+        detail = f" by {outcome.transaction}" if outcome.transaction else ""
+        typer.echo(f"epoch {outcome.epoch}: {outcome.points} points {outcome.state}{detail}")
+        states.append(outcome.state)
+    if not states and epoch is None:
+        typer.echo("Nothing to claim yet.")
+    return states
+
+
+async def _claims(config: "Config", network: "NetworkConfig", epoch: int | None) -> "AsyncIterator[Outcome]":
+    """Tell the network the account, ask what it owes, and claim it."""
+    from pathlib import Path
+
+    from wattness.keys import open_signer
+    from wattness.networks import claims, settled
+    from wattness.networks.base import settings_of
+    from wattness.networks.ethereum import address
+    from wattness.networks.wattnet_account import open_account
+
+    network, home = settled(network), Path(config.home)
+    settings = settings_of(network, claims.Settings)
+    owner, gateway = open_signer(settings.account_key, home, "secp256k1"), open_signer(config.key, home)
+    account = bytes.fromhex(address(owner.public_key)[2:])
+    async with open_account(network, gateway, account) as known:
+        if await known.name():
+            typer.echo(f"{network.name} pays {address(owner.public_key)} from now on.")
+        told = await known.owed(epoch)
+    if told.contract is None or not told.settlements:
+        return
+    async with claims.open_claimer(network, owner, told.contract) as claimer:
+        async for outcome in claims.claim_all(claimer, told.settlements):
+            yield outcome

@@ -1,0 +1,49 @@
+"""Which keys a configuration names, and for what."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from wattness.config import Config
+from wattness.errors import ConfigError
+from wattness.keys.file import named
+from wattness.networks import kind_of, settled
+
+GATEWAY = "gateway"
+
+
+class Use(NamedTuple):
+    """A key, and whose it is."""
+
+    what: str  # gateway | device NAME | network NAME
+    uri: str
+    curve: str
+
+    def file(self, home: Path) -> Path | None:
+        """The file that it is in, if it is in one."""
+        scheme, _, rest = self.uri.partition(":")
+        return named(rest, home, None).file.resolve() if scheme == "file" else None
+
+
+def uses(config: Config) -> list[Use]:
+    """Return every use of a key; raises ConfigError for a network of an unknown kind."""
+    devices = [Use(f"device {device.name}", device.key, "P-256") for device in config.device]
+    networks = [_of_network(config, network.name) for network in config.network]
+    return [Use(GATEWAY, config.key, "P-256"), *devices, *(use for use in networks if use is not None)]
+
+
+def of(config: Config, network: str) -> Use:
+    """Return the key of a network, or the gateway's own for ""; raises ConfigError when it has none of its own."""
+    if not network:
+        return Use(GATEWAY, config.key, "P-256")
+    use = _of_network(config, network)
+    if use is None:
+        raise ConfigError(f"{network} has no key of its own: it knows this gateway by the gateway's key.")
+    return use
+
+
+def _of_network(config: Config, name: str) -> Use | None:
+    found = next((network for network in config.network if network.name == name), None)
+    if found is None:
+        raise ConfigError(f"There is no [[network]] named {name!r} in gateway.toml; `wattness network add` adds one.")
+    kind = kind_of(found)
+    return Use(f"network {name}", settled(found).key, kind.curve) if kind.curve else None
