@@ -25,6 +25,7 @@ from .held import CURVES, curve_of
 from .passphrase import OPTIONS, Ask, obtain, read_credential
 
 FORM = "wattness key 1"
+GATEWAY_KEY = "gateway.key"  # by default
 FILE_SIZE_MAX = 16_384
 ENCRYPTED_PEM = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
 
