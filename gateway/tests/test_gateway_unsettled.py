@@ -41,3 +41,15 @@ def test_what_no_claim_rests_on_disturbs_none(author: Author, about: dict[str, s
     bench = Bench(author)
     bench.put(*author.frames)
     assert list(verdicts(bench).values()) == [("accepted", [])]
+
+
+def test_networks_are_not_told_of_it_either(author: Author):
+    author.streams(START - MINUTE // 4, about={"unsettled_0": "voltage"})
+    minutes(author, 0, 7)
+    bench = Bench(author)
+    bench.put(*author.frames)
+    (stream,) = bench.reader.streams()
+    shown = [set(columns) for _, columns in bench.reader.readings(stream.id, START, LATER)]
+    told = [set(columns) for _, columns in bench.reader.readings(stream.id, START, LATER, is_claim=True)]
+    assert shown[0] == {"power", "voltage", "energy_export"}
+    assert told == [{"power", "energy_export"}] * len(shown)

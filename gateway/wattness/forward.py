@@ -92,7 +92,7 @@ def sources(store: SqliteStore, clock: Clock, config: Config) -> Sources:
 def _readings(reader: Reader, place: tuple[str, str], a: int, b: int) -> Iterator[Reading]:
     for stream in reader.streams():
         if (stream.board_key, stream.device) == place:
-            for times, columns in reader.readings(stream.id, a, b):
+            for times, columns in reader.readings(stream.id, a, b, is_claim=True):
                 for at, *values in zip(times, *columns.values(), strict=True):
                     found = zip(columns, values, strict=True)
                     yield Reading(at, {name: Decimal(n) / MILLI for name, n in found if n is not None})

@@ -15,7 +15,10 @@ def is_unsettled(body: Any, device: str) -> bool:
     does not name them in the stream's `confirmed`.
     """
     return any(
-        CLAIMED.intersection(str(body.about.get(f"unsettled_{index}", "")).split(","))
-        for index, name in enumerate(evidence.devices(body))
-        if name == device
+        CLAIMED.intersection(points(body, index)) for index, name in enumerate(evidence.devices(body)) if name == device
     )
+
+
+def points(body: Any, index: int) -> list[str]:
+    """Return the names of these points of the stream at `index`."""
+    return str(body.about.get(f"unsettled_{index}", "")).split(",")

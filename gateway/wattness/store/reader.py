@@ -108,10 +108,13 @@ class Reader:
         rows = self._rows("SELECT board_id, device FROM stream WHERE id = ?", stream_id)
         return newest_row(self._held(), rows[0][0], rows[0][1]) if rows else None
 
-    def readings(self, stream_id: int, since_ms: int, until_ms: int) -> Iterator[Part]:
-        """Every point's rows between two times as far as their frames are held, in bounded memory."""
+    def readings(self, stream_id: int, since_ms: int, until_ms: int, *, is_claim: bool = False) -> Iterator[Part]:
+        """Every point's rows between two times as far as their frames are held, in bounded memory.
+
+        For a claim without the points that nothing may be claimed of.
+        """
         try:
-            yield from readings(self._connection, stream_id, since_ms, until_ms)
+            yield from readings(self._connection, stream_id, since_ms, until_ms, is_claim=is_claim)
         except apsw.Error as error:
             raise StoreError(f"The database cannot be read: {error}") from error
 

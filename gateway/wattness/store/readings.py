@@ -6,7 +6,7 @@ from typing import Any
 import apsw
 import msgspec
 
-from wattness.quality import FRAME_MS_MAX
+from wattness.quality import FRAME_MS_MAX, unsettled
 from wattwire import evidence, frame
 
 from .board import read
@@ -24,8 +24,13 @@ _FRAMES = (
 )
 
 
-def readings(connection: apsw.Connection, stream_id: int, since_ms: int, until_ms: int) -> Iterator[Part]:
-    """Yield the rows with since ≤ t < until that are held as frames, each later than all before it."""
+def readings(
+    connection: apsw.Connection, stream_id: int, since_ms: int, until_ms: int, *, is_claim: bool = False
+) -> Iterator[Part]:
+    """Yield the rows with since ≤ t < until that are held as frames, each later than all before it.
+
+    For a claim without the points that nothing may be claimed of.
+    """
     found = ask(connection, "SELECT board_id, device FROM stream WHERE id = ?", (stream_id,))
     if not found:
         return
@@ -44,7 +49,7 @@ def readings(connection: apsw.Connection, stream_id: int, since_ms: int, until_m
             if len(bodies) >= BODIES_MAX:
                 bodies.clear()
             bodies[key] = body_of(connection, board_id, *key)
-        for times, columns in _entries(record, bodies[key], device, start):
+        for times, columns in _entries(record, bodies[key], device, start, is_claim=is_claim):
             if times[0] >= until_ms:
                 return
             rows = _later(times, last, until_ms)
@@ -62,13 +67,18 @@ def _start(connection: apsw.Connection, stream_id: int, since_ms: int) -> tuple[
     return 0, 0
 
 
-def _entries(record: Any, body: Any, device: str, start: int) -> Iterator[tuple[list[int], dict[str, Any]]]:
+def _entries(
+    record: Any, body: Any, device: str, start: int, *, is_claim: bool
+) -> Iterator[tuple[list[int], dict[str, Any]]]:
     names = [] if body is None else evidence.devices(body)
     for entry in record.body.entries:
         if entry.stream < len(names) and names[entry.stream] == device and frame.row_count(entry):
             stream = body.streams[entry.stream]
             if len(entry.columns) == len(stream.points):
-                yield evidence.entry_rows(entry, stream, start)
+                times, columns = evidence.entry_rows(entry, stream, start)
+                for name in unsettled.points(body, entry.stream) if is_claim else ():
+                    columns.pop(evidence.read_name(name) if stream.inverted else name, None)
+                yield times, columns
 
 
 def _later(times: Sequence[int], last: int, until_ms: int) -> list[int]:
