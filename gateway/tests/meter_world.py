@@ -19,7 +19,8 @@ LENGTH = 5 * MINUTE
 HOUR = 60 * MINUTE
 START = 1_800_000_000_000 // HOUR * HOUR
 KEY = HeldSecp256k1(ec.derive_private_key(4662, ec.SECP256K1()))  # of the known answers
-OTHER_KEY = HeldSecp256k1(ec.derive_private_key(5, ec.SECP256K1()))
+EVEN_KEY = HeldSecp256k1(ec.derive_private_key(5, ec.SECP256K1()))  # compressed it begins with 02
+OTHER_KEY = HeldSecp256k1(ec.derive_private_key(6, ec.SECP256K1()))  # and this with 03
 
 
 def interval(a: int, energy: dict[str, int], power_mw: int | None = None, **changes: Any) -> Report:
