@@ -102,4 +102,42 @@ CATALOG: dict[str, Kind] = {
         serial="network",
         age_max_h=36,
     ),
+    "dimo": Kind(
+        title="DIMO, signals of a car",
+        module="wattness.networks.dimo",
+        curve="",
+        roles=frozenset({"vehicle"}),
+        claims=frozenset({VEHICLE_DATA}),
+        unit="DIMO",
+        status="gated by a connection licence",
+        gate="DIMO's staff must allow your connection licence, each car needs its vehicle and synthetic device tokens, "
+        "and a new connection earns nothing until DIMO lists it; `url` must be set.",
+        serial="stream",
+        production_hosts=("dis.dimo.zone",),
+    ),
+    "dimo_attestation": Kind(
+        title="DIMO, signed statements of energy into a car",
+        module="wattness.networks.dimo_attestation",
+        curve="secp256k1",
+        roles=frozenset({"vehicle", "charger"}),
+        claims=frozenset(),
+        unit="",
+        status="gated by a developer licence",
+        gate="Anybody with a DIMO developer licence gets a bearer token for this key's address; `url` must be set. "
+        "Statements stand beside the car for those it lets read them; they are not paid by themselves.",
+        window_s=86_400,
+        production_hosts=("attest.dimo.zone",),
+    ),
+    "iotex": Kind(
+        title="IoTeX w3bstream, tasks of a project",
+        module="wattness.networks.iotex",
+        curve="secp256k1",
+        roles=ALL_ROLES,
+        claims=frozenset({METER_DATA}),
+        unit="",
+        status="gated by a project",
+        gate="The project's owner must approve this device (an ioID of its address); what a project pays is its own "
+        "affair, and `url` must be set.",
+        window_s=3600,
+    ),
 }
