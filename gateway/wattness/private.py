@@ -26,7 +26,7 @@ def read_private_bytes(path: Path) -> bytes:
             if not stat.S_ISREG(mode):
                 raise ConfigError(f"{path} is not a file.")
             if mode & 0o077:
-                raise ConfigError(f"Others than you may read {path}: run `chmod 600 {path}`.")
+                raise ConfigError(f"{path} is readable by others: run `chmod 600 {path}`.")
             content = stream.read(SECRET_BYTES_MAX + 1)
     except FileNotFoundError:
         raise

@@ -113,9 +113,8 @@ def read_file(file: Path) -> bytes:
     try:
         return read_private_bytes(file)[:FILE_SIZE_MAX]
     except FileNotFoundError:
-        raise ConfigError(
-            f"There is no key {file}; run `wattness key new`, with --network NAME for a network's."
-        ) from None
+        whose = "" if file.name == GATEWAY_KEY else ", with --network NAME for a network's"
+        raise ConfigError(f"There is no key {file}; run `wattness key new`{whose}.") from None
 
 
 def about(content: bytes) -> About | None:
