@@ -51,7 +51,7 @@ class Registration:
         if len(account) != ACCOUNT_SIZE or not any(account):
             raise RefusalError(422, "bad_account", "expected the 20 bytes of an account that somebody holds")
         changed = name_account(self.ledger, gateway, account, self.access.clock.now_ms())
-        return answer({"gateway": gateway.key_hash, "account": account}, 201 if changed else 200)
+        return answer({"gateway": gateway.key_hash, "account": account, "changed": changed}, 201 if changed else 200)
 
 
 def _check_binding(gateway: Gateway, public_key: bytes, raw: bytes) -> None:
