@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from emulator.networks import glow as sandbox
 from wattness.errors import ConfigError, RefusedError, UnavailableError
+from wattness.keys import new_key
 from wattness.networks import glow, glow_line, glow_wire
 
 WORLD = run_path(str(Path(__file__).with_name("meter_world.py")))
@@ -363,6 +364,12 @@ async def test_check_asks_without_a_packet(world):
     assert world.counts["taken"] == 0
 
 
+def test_every_new_key_fits(tmp_path):
+    keys = [new_key(f"file:{number}.key", tmp_path, "secp256k1").public_key for number in range(20)]
+    assert all(glow_wire.fits(key) for key in keys)
+    assert not glow_wire.fits(OTHER_KEY.public_key)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -374,7 +381,7 @@ async def test_check_asks_without_a_packet(world):
         ({"settings": {"capacity": 1}}, "settings.*capacity"),
         ({"url": "http://127.0.0.1"}, r"url: must begin with udp://"),
         ({"url": "udp://glow.example"}, "set `production = true`"),
-        ({"key": None}, "begins with 02; make another key"),
+        ({"key": None}, "begins with 02: make one with"),
     ],
 )
 async def test_a_configuration_that_does_not_fit_says_what_would(world, changes, message):

@@ -79,9 +79,17 @@ def _on(curve: type[ec.EllipticCurve]) -> Callable[[object], bool]:
     return lambda secret: isinstance(secret, ec.EllipticCurvePrivateKey) and isinstance(secret.curve, curve)
 
 
+def _secp256k1() -> ec.EllipticCurvePrivateKey:
+    """Return a new key whose Y is even, as one in two is: some networks (Glow) take no other, so all ours are so."""
+    while True:
+        secret = ec.generate_private_key(ec.SECP256K1())
+        if secret.public_key().public_numbers().y % 2 == 0:
+            return secret
+
+
 CURVES = {
     "P-256": Curve(lambda: ec.generate_private_key(ec.SECP256R1()), _on(ec.SECP256R1), HeldP256),
-    "secp256k1": Curve(lambda: ec.generate_private_key(ec.SECP256K1()), _on(ec.SECP256K1), HeldSecp256k1),
+    "secp256k1": Curve(_secp256k1, _on(ec.SECP256K1), HeldSecp256k1),
     "Ed25519": Curve(
         ed25519.Ed25519PrivateKey.generate,
         lambda secret: isinstance(secret, ed25519.Ed25519PrivateKey),

@@ -33,7 +33,6 @@ CLOCK_OFF_S_MAX = 60
 STALE_S_MAX = 3600  # a server's answer that is older says nothing about now
 BANNED = 1  # what a server holds for a banned slot
 COVERED_PERCENT_MIN = 90  # of a slot that is reported as zero
-REMEDY_KEY = "make another key with `wattness key new`, which tries until it fits"
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
@@ -187,7 +186,9 @@ async def open_network(config: NetworkConfig, signer: DigestSigner, sources: Sou
     if config.window_s:
         raise ConfigError(f"{path}.window_s: Glow takes every five minutes for themselves; leave this out")
     if not glow_wire.fits(signer.public_key):
-        raise ConfigError(f"{path}.key: Glow takes only keys whose compressed form begins with 02; {REMEDY_KEY}")
+        raise ConfigError(
+            f"{path}.key: Glow takes only keys whose compressed form begins with 02: make one with `wattness key new`"
+        )
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         name = f"[{server.host}]" if ":" in server.host else server.host
         web = HttpClient(session, f"http://{name}:{settings.http_port}", HTTP_TIMEOUT_S)
