@@ -1,0 +1,472 @@
+"""M3tering: the published messages, numbers without a gap, and a Console's answers heeded, over every bad line."""
+
+import asyncio
+import base64
+import json
+import struct
+from contextlib import AsyncExitStack, asynccontextmanager
+from decimal import Decimal
+
+import aiomqtt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
+from nacl.signing import SigningKey, VerifyKey
+
+from emulator.networks import m3tering as sandbox
+from emulator.networks.base import Ledger
+from wattness.broker import Broker
+from wattness.clock import Clock
+from wattness.config import NetworkConfig
+from wattness.endpoints import connection
+from wattness.errors import ConfigError, OutdatedError, RefusedError, RejectedError, UnavailableError
+from wattness.keys.held import HeldEd25519
+from wattness.model import Reading, Report
+from wattness.networks import m3tering_payload as payload
+from wattness.networks import mqtt
+from wattness.networks.base import Sources
+from wattness.networks.m3tering import open_network
+from wattness.networks.m3tering_ways import Meter, event
+from wattnet.faults import Faults
+
+M1 = bytes.fromhex(
+    "0000000000001aea1b0bb5a800ab9647c6bdaae5b915d1a1cfa406cc2129fb94d5841d73fca553329e1fe9c7cf52df89ff9086ba5929825739"
+    "f72b55f1538448e22baaedf454db050082356963ce530d3dc24cbb2c0870923171442efbb202de75b0572da97b22de9767"
+)
+M2 = [
+    "[2,213.7,0.38,0.007420]",
+    "9C7lPdznR9pymAIvjDPmm/mVX/uUTemapJRb8yzGKvG8or43u6V97oDPcW7ZP9HeHRZrGEf1iIkyLixAVdWsDg==",
+    "JR2VNczJacY86eyyCBr1iTTT7vxKtYbfqegeTkXJD88=",
+]
+M3 = bytes.fromhex(
+    "0000000100001cfca378fcfd6a0334b248db81cf15fb786e20c4053c31bf9f333f5a2f9fb43da15ca881a5bf1ee9fa4c25300f53fe3dfb91f8"
+    "7adba566968202b01896ac06c95b03090103a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8f8a67d05464e"
+)
+SECRET = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+SIGNER, OTHER = HeldEd25519(SECRET), HeldEd25519(Ed25519PrivateKey.from_private_bytes(bytes(32)))
+KEY = SIGNER.public_key
+NOON_MS, STEP_MS = 1_790_000_100_000, 300_000
+
+
+def report(index=0, mwh=7420, **changes):
+    a = NOON_MS + index * STEP_MS
+    figures = {"energy": {} if mwh is None else {"energy_export": mwh}, "covered_ms": STEP_MS}
+    about = {"board_key": bytes(32), "device": "0", "role": "pv", "profile": "sunspec", "a": a, "b": a + STEP_MS}
+    about |= {"figures": figures, "evidence": [[1, 1, 9]], "root": bytes(32)}
+    return Report(**(about | changes))
+
+
+def sources(folder, *values):
+    async def readings(_key, _device, a, _b):
+        return [Reading(a + index * 10_000, value) for index, value in enumerate(values)]
+
+    return Sources(None, None, readings, Clock(), folder)
+
+
+class World:
+    """A Console with a broker, and lives of an adapter."""
+
+    def __init__(self, folder, stack, script):
+        self.folder, self.stack, self.script = folder, stack, script
+        self.console = sandbox.Console(KEY, Ledger())
+        self.ledger = self.console.ledger
+        self.values = [{"voltage": Decimal("230.5")}, {"power": Decimal(5)}]
+
+    async def serve(self):
+        faults = Faults(script=list(self.script))
+        self.served = await self.stack.enter_async_context(sandbox.serving_console(self.console, faults))
+
+    async def life(self, signer=SIGNER, **changes):
+        config = NetworkConfig(
+            name="m", kind="m3tering", url=self.served.url, settings=self.served.settings | {"answer_s": 0.3} | changes
+        )
+        opened = open_network(config, signer, sources(self.folder, *self.values))
+        return await self.stack.enter_async_context(opened)
+
+
+@asynccontextmanager
+async def world(folder, *script):
+    async with AsyncExitStack() as stack:
+        made = World(folder, stack, script)
+        await made.serve()
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(mqtt, "TIMEOUT_S", 0.5)
+
+
+async def signed(network, *reports, memory=None):
+    draft = await network.validate(reports, memory or {})
+    return await network.sign(draft.body), draft.memory
+
+
+def test_the_published_message_is_what_we_read():
+    message = payload.decode(M1)
+    assert (message.nonce, message.energy_mwh, message.extension.decivolts) == (0, 6890, 130)
+    assert message.extension.device.hex().startswith("356963ce")
+    assert message.extension.device.hex().endswith("9767")
+    assert payload.is_signed(M1, message.extension.device)
+    assert not payload.is_signed(bytes((1, *M1[1:])), message.extension.device)
+
+
+def test_our_message_is_byte_for_byte_the_known_one():
+    extension = payload.Extension(2305, KEY, payload.place_of(-4.81667, 3.45678))
+    body = payload.encode(1, 7420, extension)
+    assert payload.join(body, SECRET.sign(body[:8])) == M3
+    assert payload.decode(M3) == payload.Payload(1, 7420, M3[8:72], extension)
+    assert sandbox.Console(KEY, Ledger()).open(M3) == (1, 7420)
+
+
+def test_the_published_genesis_reading_verifies_and_its_variants_do_not():
+    found = payload.verify_genesis(M2)
+    assert found[:4] == (2, Decimal("213.7"), Decimal("0.38"), Decimal("0.007420"))
+    spaced = "[2, 213.7, 0.38, 0.007420]"
+    shorter = "[2,213.7,0.38,0.00742]"
+    for text, reason in ((spaced, "bad_form"), (shorter, "bad_signature"), ("[2]", "bad_form")):
+        with pytest.raises(RejectedError, match=reason):
+            payload.verify_genesis([text, *M2[1:]])
+    for bad in (None, {}, M2[:2], [2, 3, 4], [M2[0], "ü", M2[2]], [M2[0], M2[1], ""]):
+        with pytest.raises(RejectedError):
+            payload.verify_genesis(bad)
+
+
+places = st.integers(-payload.PLACE_MAX, payload.PLACE_MAX)
+volts = st.integers(0, payload.DECIVOLTS_MAX)
+keys = st.binary(min_size=32, max_size=32)
+extensions = st.one_of(
+    st.just(()), st.tuples(volts), st.tuples(volts, keys), st.tuples(volts, keys, st.tuples(places, places))
+).map(lambda fields: payload.Extension(*fields))
+u32 = st.integers(0, payload.U32_MAX)
+
+
+@given(u32, u32, extensions)
+def test_every_message_is_read_as_it_was_written(nonce, energy_mwh, extension):
+    body = payload.encode(nonce, energy_mwh, extension)
+    raw = payload.join(body, SigningKey(bytes(range(32))).sign(body[:8]).signature)
+    assert payload.decode(raw) == payload.Payload(nonce, energy_mwh, raw[8:72], extension)
+    VerifyKey(KEY).verify(raw[:8], raw[8:72])
+    assert Decimal(int.from_bytes(raw[4:8], "big")) / 10**6 == Decimal(energy_mwh) / 10**6  # kWh
+
+
+@given(st.binary(max_size=150))
+def test_any_bytes_are_a_message_or_refused(raw):
+    try:
+        message = payload.decode(raw)
+    except RejectedError:
+        return
+    assert payload.join(payload.encode(*message[:2], message.extension), message.signature) == raw
+
+
+@given(st.binary(max_size=20))
+def test_any_bytes_are_an_answer_or_refused(raw):
+    try:
+        answer = payload.parse_answer(raw)
+    except RejectedError:
+        return
+    assert answer.is_on == bool(raw[0])
+    assert (answer.nonce is None) == (len(raw) in {1, 9})
+    assert (answer.latitude is None) == (len(raw) < 9)
+
+
+@given(st.floats(-180, 180), st.floats(-90, 90))
+def test_places_end_where_three_bytes_do(longitude, latitude):
+    reach = payload.PLACE_MAX / payload.DEGREE + 0.000_005
+    if abs(longitude) > reach or abs(latitude) > reach:
+        with pytest.raises(RefusedError, match=r"83\.88"):
+            payload.place_of(longitude, latitude)
+    else:
+        placed = payload.place_of(longitude, latitude)
+        assert max(abs(placed[0] / 1e5 - longitude), abs(placed[1] / 1e5 - latitude)) < 0.000_006
+
+
+@pytest.mark.parametrize(
+    ("nonce", "energy", "extension"),
+    [
+        (-1, 0, ()),
+        (1 << 32, 0, ()),
+        (0, -1, ()),
+        (0, 4_294_967_296, ()),
+        (0, 0, (65_536,)),
+        (0, 0, (-1,)),
+        (0, 0, (0, bytes(31))),
+        (0, 0, (0, bytes(32), (8_388_608, 0))),
+    ],
+)
+def test_what_does_not_fit_is_refused_not_wrapped(nonce, energy, extension):
+    with pytest.raises(RefusedError):
+        payload.encode(nonce, energy, payload.Extension(*extension))
+
+
+async def test_windows_are_numbered_and_taken(tmp_path):
+    async with world(tmp_path) as made:
+        network = await made.life()
+        memory = {}
+        for index in range(3):
+            body, memory = await signed(network, report(index, 100), report(index + 10, 23), memory=memory)
+            receipt = await network.send(body)
+            assert receipt.id == f"nonce {index + 1}"
+            assert receipt.detail["is_on"] is True
+            assert receipt.detail["latitude"] == 6.5
+        assert made.console.energy_mwh == [123, 123, 123]
+        assert made.ledger.counts() == {"taken": 3, "again": 0, "conflicts": 0, "refused": {}}
+        assert made.console.extensions == [b"", b"", b""]
+
+
+async def test_cumulative_energy_is_a_setting(tmp_path):
+    async with world(tmp_path) as made:
+        network = await made.life(energy="cumulative")
+        memory = {}
+        for index in range(3):
+            body, memory = await signed(network, report(index, 100 + index), memory=memory)
+            await network.send(body)
+        assert made.console.energy_mwh == [100, 201, 303]
+        with pytest.raises(RefusedError, match="out_of_range"):
+            await network.validate([report(4, 4_294_967_000)], memory)
+
+
+@pytest.mark.parametrize(("wanted", "size"), [("none", 0), ("voltage", 2), ("device", 34), ("location", 40)])
+async def test_extensions_are_settings(tmp_path, wanted, size):
+    async with world(tmp_path) as made:
+        network = await made.life(extension=wanted, longitude=-4.81667, latitude=3.45678)
+        body, _ = await signed(network, report())
+        await network.send(body)
+        (extension,) = made.console.extensions
+        assert len(extension) == size
+        if size:
+            assert struct.unpack(">H", extension[:2]) == (2305,)
+        assert body == M3[: 72 + size]  # the same key, nonce, energy, voltage and place
+        made.values[:] = [{"power": Decimal(5)}]
+        unknown = await made.life(extension=wanted, longitude=0, latitude=0)
+        body, _ = await signed(unknown, report(1), memory={"nonce": 1})
+        assert len(body) == 72  # a missing voltage is not 0 V
+
+
+async def test_a_place_out_of_reach_is_a_configuration_error(tmp_path):
+    async with world(tmp_path) as made:
+        for wrong in ({"longitude": -118.2, "latitude": 34.0}, {"longitude": 1.0}, {}):
+            with pytest.raises(ConfigError, match=r"longitude|83\.88"):
+                await made.life(extension="location", **wrong)
+        for wrong in ({"energy": "both"}, {"port": 0}, {"dev_eui": "XY"}, {"nonsense": 1}):
+            with pytest.raises(ConfigError, match=r"\$\.network\[m\]\.settings"):
+                await made.life(**wrong)
+
+
+@pytest.mark.parametrize("fate", ["lost", "late_error"])
+async def test_a_lost_answer_leads_to_the_same_bytes_and_one_message(tmp_path, fate):
+    async with world(tmp_path, fate) as made:
+        network = await made.life()
+        body, memory = await signed(network, report())
+        with pytest.raises(UnavailableError):
+            await network.send(body)
+        again = await (await made.life()).send(body)
+        assert again.id == "nonce 1"
+        assert made.ledger.counts() == {"taken": 1, "again": 1, "conflicts": 0, "refused": {}}
+        body, _ = await signed(network, report(1), memory=memory)
+        assert (await network.send(body)).id == "nonce 2"
+
+
+@pytest.mark.parametrize("fate", ["timeout", "error", "busy"])
+async def test_what_did_not_arrive_is_sent_again(tmp_path, fate):
+    async with world(tmp_path, fate) as made:
+        network = await made.life()
+        body, _ = await signed(network, report())
+        with pytest.raises(UnavailableError):
+            await network.send(body)
+        assert not made.ledger.taken
+        await network.send(body)
+        assert made.ledger.counts() == {"taken": 1, "again": 0, "conflicts": 0, "refused": {}}
+
+
+async def test_an_answer_given_twice_is_not_taken_for_the_next_one(tmp_path):
+    async with world(tmp_path, *["twice"] * 6) as made:
+        network, memory = await made.life(), {}
+        for index in range(6):
+            body, memory = await signed(network, report(index), memory=memory)
+            await network.send(body)
+        assert made.ledger.counts()["taken"] == 6
+
+
+async def test_a_nonce_in_the_answer_is_heeded(tmp_path):
+    async with world(tmp_path) as made:
+        made.console.last = 41
+        network = await made.life(energy="cumulative")
+        body, memory = await signed(network, report(), memory={"nonce": 7, "energy_mwh": 1000})
+        assert memory["energy_mwh"] == 8420
+        with pytest.raises(OutdatedError) as outdated:
+            await network.send(body)
+        assert outdated.value.memory["nonce"] == 41
+        body, memory = await signed(network, report(), memory=outdated.value.memory)
+        assert (await network.send(body)).id == "nonce 42"
+        assert made.console.energy_mwh == [8420]
+        body, memory = await signed(network, report(1), memory=memory)
+        await network.send(body)
+        assert made.console.energy_mwh == [8420, 15_840]
+
+
+async def test_a_console_that_forgot_is_followed(tmp_path):
+    async with world(tmp_path) as made:
+        network = await made.life()
+        body, _ = await signed(network, report(), memory={"nonce": 7})
+        with pytest.raises(OutdatedError) as outdated:
+            await network.send(body)
+        body, _ = await signed(network, report(), memory=outdated.value.memory)
+        assert (await network.send(body)).id == "nonce 1"
+
+
+async def test_first_contact_asks_for_the_nonce(tmp_path):
+    async with world(tmp_path) as made:
+        made.console.last = 1  # a gateway before this one
+        body, memory = await signed(await made.life(), report())
+        assert memory["nonce"] == 2
+        assert payload.decode(body).nonce == 2
+
+
+async def test_what_a_lost_life_sent_is_not_sent_again(tmp_path):
+    async with world(tmp_path) as made:
+        network, memory, memories = await made.life(energy="cumulative"), {}, []
+        for index in range(4):
+            body, memory = await signed(network, report(index, 10 + index), memory=memory)
+            memories.append(memory)
+            await network.send(body)
+        restored = await made.life(energy="cumulative")  # from a backup of after the second message
+        memory = memories[1]
+        for index in (2, 3):
+            assert await restored.find([report(index, 10 + index)]) is None
+            with pytest.raises(RefusedError, match="taken_before"):
+                await restored.validate([report(index, 10 + index)], memory)
+        body, memory = await signed(restored, report(4, 14), memory=memory)
+        await restored.send(body)
+        assert memory["nonce"] == 5
+        assert made.console.energy_mwh == [10, 21, 33, 46, 60]
+        assert not made.ledger.conflicts
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"mwh": None}, "no_energy"),
+        ({"figures": {"energy": {"energy_export": 0}, "covered_ms": 0}}, "not_covered"),
+        ({"verdict": "quarantined", "reasons": ["too_much"]}, "quarantined"),
+        ({"mwh": 4_294_967_296}, "out_of_range"),
+    ],
+)
+async def test_what_the_network_cannot_take_is_refused_here(tmp_path, changes, reason):
+    async with world(tmp_path) as made:
+        network = await made.life()
+        with pytest.raises(RefusedError, match=reason):
+            await network.validate([report(**changes)], {"nonce": 0})
+
+
+async def test_a_second_stream_is_another_meter(tmp_path):
+    async with world(tmp_path) as made:
+        network = await made.life()
+        _, memory = await signed(network, report())
+        with pytest.raises(RefusedError, match="second_stream"):
+            await network.validate([report(device="1")], memory)
+
+
+async def test_the_console_refuses_what_is_not_good(tmp_path):
+    console = sandbox.Console(KEY, Ledger())
+    body = payload.encode(1, 7420, payload.Extension(2305, OTHER.public_key))
+    foreign = payload.join(body, await SIGNER.sign(body[:8]))
+    core = payload.join(body[:8], await OTHER.sign(body[:8]))
+    meter = Meter("app", "00" * 8, 1)
+    for raw in (foreign, core, b"x"):
+        data = base64.b64encode(raw).decode()
+        console.hear(meter.up, json.dumps({"deviceInfo": {"devEui": meter.dev_eui}, "data": data}).encode())
+    console.hear(meter.up, b"[]")
+    console.hear("application/app/device/11/event/up", event(meter, M3))
+    assert set(console.ledger.refused) == {"unknown_device", "bad_signature", "bad_length", "bad_event", "bad_topic"}
+    assert not console.ledger.taken
+    assert console.hear(meter.up, event(meter, M3)) is not None
+    other = payload.join(payload.encode(1, 1, payload.Extension()), await SIGNER.sign(struct.pack(">II", 1, 1)))
+    console.hear(meter.up, event(meter, other))
+    assert console.ledger.conflicts == ["1"]
+
+
+async def test_checking_says_whether_the_console_knows_the_key(tmp_path, free_ports):
+    async with world(tmp_path) as made:
+        checks = await (await made.life()).check()
+        assert [(check.subject, check.ok) for check in checks] == [("key", True), ("endpoint", True), ("gate", True)]
+        checks = await (await made.life(signer=OTHER)).check()
+        assert [(check.subject, check.ok) for check in checks] == [("key", True), ("endpoint", True), ("gate", False)]
+        assert "M3ter NFT" in checks[-1].text
+        assert not made.ledger.taken
+    config = NetworkConfig(name="m", kind="m3tering", url=f"mqtt://127.0.0.1:{free_ports(1)[0]}")
+    async with open_network(config, SIGNER, sources(tmp_path)) as network:
+        assert [check.ok for check in await network.check()] == [True, False]
+        with pytest.raises(UnavailableError):
+            await network.send(M3[:72])
+
+
+async def test_a_prover_takes_the_core_over_http(tmp_path):
+    console = sandbox.Console(KEY, Ledger())
+    faults = Faults(script=["error", "lost"], paths=("/batch-payloads",))
+    async with AsyncExitStack() as stack:
+        served = await stack.enter_async_context(sandbox.proving(console, faults))
+        settings = served.settings | {"extension": "voltage", "last_nonce": 0}
+        config = NetworkConfig(name="m", kind="m3tering", url=served.url, settings=settings)
+        opened = open_network(config, SIGNER, sources(tmp_path, {"voltage_l1": Decimal(231)}))
+        network = await stack.enter_async_context(opened)
+        body, memory = await signed(network, report())
+        assert len(body) == 74
+        for _ in range(2):
+            with pytest.raises(UnavailableError):
+                await network.send(body)
+        assert (await network.send(body)).id == "nonce 1"
+        assert memory["nonce"] == 1
+        assert console.ledger.counts() == {"taken": 1, "again": 1, "conflicts": 0, "refused": {}}
+        with pytest.raises(RefusedError, match="http_400"):
+            await network.send(payload.join(body[:8], bytes(64)))
+        assert [check.ok for check in await network.check()] == [True, True, True]
+    with pytest.raises(ConfigError, match="m3ter_id"):
+        async with open_network(NetworkConfig(name="m", kind="m3tering", url=served.url), SIGNER, sources(tmp_path)):
+            pass
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b"[1]", b'[{"m3ter_id":"1","message":"00"}]', b'[{"m3ter_id":1,"message":"00"}]']
+)
+def test_a_prover_refuses_what_is_no_batch(body):
+    with pytest.raises(sandbox.BadMessageError):
+        sandbox.read_batch(body)
+
+
+async def test_through_a_real_broker_with_the_console_as_its_client(tmp_path, free_ports):
+    console = sandbox.Console(KEY, Ledger())
+    async with Broker(tmp_path / "broker", f"127.0.0.1:{free_ports(1)[0]}", []) as broker:
+        place = broker.endpoint
+
+        async def listen(ready):
+            async with connection(place, None) as client:
+                await client.subscribe("application/+/device/+/event/up", qos=1)
+                ready.set()
+                async for message in client.messages:
+                    answer = console.hear(message.topic.value, message.payload)
+                    if answer is not None:
+                        await client.publish(*answer)
+
+        secret = tmp_path / "password"
+        secret.write_text(place.password)
+        secret.chmod(0o600)
+        config = NetworkConfig(
+            name="m",
+            kind="m3tering",
+            url=f"mqtt://{place.user}@{place.host}:{place.port}",
+            settings={"password_file": "password", "extension": "device"},
+        )
+        ready = asyncio.Event()
+        listening = asyncio.create_task(listen(ready))
+        await ready.wait()
+        async with open_network(config, SIGNER, sources(tmp_path, {"voltage": Decimal("230.5")})) as network:
+            memory = {}
+            for index in range(3):
+                body, memory = await signed(network, report(index), memory=memory)
+                await network.send(body)
+        listening.cancel()
+        with pytest.raises((asyncio.CancelledError, aiomqtt.MqttError)):
+            await listening
+    assert console.ledger.counts() == {"taken": 3, "again": 0, "conflicts": 0, "refused": {}}
