@@ -1,6 +1,8 @@
 """DIMO's ingest of a car's signals: what is told and what is not, and what its server makes of it."""
 
 import json
+import os
+import runpy
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -12,21 +14,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from civilclock import Clock as SandboxClock
+from emulator.author import Author
 from emulator.networks import cloudevents as their_events
 from emulator.networks import dimo as sandbox
 from emulator.networks.authority import Authority
 from emulator.networks.dimo_names import KINDS
+from wattness import forward
 from wattness.clock import Clock
 from wattness.config import NetworkConfig
 from wattness.errors import ConfigError, RefusedError, UnavailableError
 from wattness.model import Reading, Report
 from wattness.networks import cloudevent, dimo, dimo_signals
 from wattness.networks.base import Sources
-from wattness.networks.client_certificate import ClientCertificate
 from wattness.networks.dimo_signals import POINTS, SIGNALS, Signal, fault
 from wattness.networks.turns import Turns
 from wattnet.faults import Faults
+from wattwire import frame
 
+PIPELINE = runpy.run_path(str(Path(__file__).with_name("pipeline_world.py")))
 START = 1_790_035_200_000  # 2026-09-22T00:00:00Z
 MINUTE = 60_000
 LENGTH = 5 * MINUTE
@@ -383,16 +388,45 @@ async def test_check_tells_of_certificate_clock_and_endpoint(rig):
 
 
 async def test_a_renewed_certificate_is_used_without_a_new_start(rig, tmp_path):
-    chain, key = (Path(rig.served.settings[name]) for name in ("certificate", "certificate_key"))
-    certificate = ClientCertificate(chain, key, None)
-    before = certificate.ends_unix_s
-    chain.touch()
-    certificate.refresh()
-    assert certificate.ends_unix_s == before
+    authority = Authority(tmp_path)
+    chain, key = authority.issue(sandbox.LICENCE, days=5)
+    network = await rig.open(certificate=str(chain), certificate_key=str(key))
+    told = (await network.check())[0]
+    assert (told.ok, "renew it" in told.text) == (False, True)
+    authority.issue(sandbox.LICENCE)
+    os.utime(chain, ns=(1, 1))  # a file system may be too slow to tell
+    network.certificate.refresh()
+    assert (await network.check())[0].ok
     key.chmod(0o644)
-    key.touch()
-    with pytest.raises(ConfigError, match="chmod 600"):
-        certificate.refresh()
+    os.utime(key, ns=(1, 1))
+    with pytest.raises(UnavailableError, match="chmod 600"):
+        await network.send(b'{"id":"a"}')
+
+
+async def test_a_cars_own_rows_arrive_as_its_signals(rig):
+    """From a board's signed integers to DIMO's units, through the gateway's database."""
+    points = (("soc", "%", -1), ("speed", "km/h", 0), ("battery_power", "W", 1), ("odometer", "km", -1))
+    stream = frame.Stream(
+        "vehicle", "x", bytes(16), 1, tuple(frame.Point(*point, None) for point in points), None, None, False
+    )
+    author = Author(5, PIPELINE["GATEWAY"], START - MINUTE)
+    author.streams(START - MINUTE // 2, stream, about={"unsettled_0": "odometer"})
+    columns = ([615, 616, None], [0, 0, 3], [-35, 1104, 0], [123456] * 3)
+    author.entries(START, [frame.Entry(0, 0, MINUTE, [frame.delta(column) for column in columns])])
+    bench = PIPELINE["Bench"](author)
+    bench.put(*author.frames)
+    (view,) = bench.reader.streams()
+    rig.rows = list(forward._readings(bench.reader, (view.board_key, view.device), START, START + LENGTH))
+    network = await rig.open()
+    told = [
+        (one["name"], one["timestamp"][14:16], one["value"]) for one in (await rig.event(network))["data"]["signals"]
+    ]
+    soc, power = "powertrainTractionBatteryStateOfChargeCurrent", "powertrainTractionBatteryCurrentPower"
+    assert told == [
+        ("speed", "00", 0), (soc, "00", 61.5), (power, "00", -350),
+        ("speed", "01", 0), (soc, "01", 61.6), (power, "01", 11040),
+        ("speed", "02", 3), (power, "02", 0),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
