@@ -96,8 +96,10 @@ def time_of(text: str, zone: ZoneInfo) -> int:
 
 def _text(row: Row, name: str) -> str:
     text = row.get(name, "")
-    if not text or len(text) > TEXT_MAX or not text.isprintable():
+    if not text:
         raise ConfigError(f"there is no {name}; add the column, or say it with --{name}")
+    if len(text) > TEXT_MAX or not text.isprintable():
+        raise ConfigError(f"{text[:TEXT_MAX]!r} is no {name}; it must be printable, and of {TEXT_MAX} letters at most")
     return text
 
 

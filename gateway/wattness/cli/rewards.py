@@ -121,7 +121,7 @@ def price(  # noqa: PLR0913, PLR0917 - a command's options
 
     config = load(context.obj)
     currency = currency or (config.money.currency if config.money else "")
-    if unit and not amount:
+    if unit and not amount and file is None:
         raise ConfigError("Say what one of it is worth: `wattness rewards price UNIT PRICE`.")
     with open_payouts(config.path(DATABASE_NAME)) as payouts:
         if file is not None:
