@@ -12,8 +12,8 @@ from civilclock import Clock
 from wattnet.faults import Faults
 from wattnet.guard import Handler
 from wattnet.ledger import Ledger as Book
-from wattnet.server import make_app, settle
 from wattnet.refusal import RefusalError
+from wattnet.server import make_app, settle
 from wattnet.settings import Settings
 
 from .base import Ledger, Served
