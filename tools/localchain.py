@@ -35,10 +35,10 @@ def anvil(packages: Path) -> Path:
 
 
 @asynccontextmanager
-async def local_chain(*options: str) -> AsyncIterator[LocalChain]:
+async def local_chain(chain_id: int = CHAIN_ID) -> AsyncIterator[LocalChain]:
     """Run a chain until the end of the block; raises MissingError where it cannot be had."""
     packages = await asyncio.to_thread(nodepackages.installed, PACKAGES)
-    command = [str(anvil(packages)), "--port", "0", "--chain-id", str(CHAIN_ID), *options]
+    command = [str(anvil(packages)), "--port", "0", "--chain-id", str(chain_id)]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     try:
         async with asyncio.timeout(START_S):
@@ -57,7 +57,7 @@ async def _listening(process: asyncio.subprocess.Process) -> str:
         found = _LISTENING.search(line)
         if found:
             return found[1]
-    raise nodepackages.MissingError(f"anvil ended with {await process.wait()}")
+    raise RuntimeError(f"anvil ended with {await process.wait()}")
 
 
 async def _drain(process: asyncio.subprocess.Process) -> None:

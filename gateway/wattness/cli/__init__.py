@@ -12,6 +12,7 @@ from wattness.errors import WattnessError
 
 from . import (
     boards,
+    claiming,
     database,
     decoding,
     devices,
@@ -47,6 +48,8 @@ app.add_typer(devices.app, name="device")
 app.add_typer(profiles.app, name="profile")
 app.add_typer(releases.app, name="release")
 app.add_typer(rewards.app, name="rewards")
+rewards.app.command("account")(claiming.account)
+rewards.app.command("claim")(claiming.claim)
 app.add_typer(decoding.app, name="decode")
 app.add_typer(database.app, name="db")
 app.command("discover")(discovering.discover)

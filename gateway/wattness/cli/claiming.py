@@ -1,4 +1,4 @@
-"""`rewards claim`: from the contract that pays a network's points, to the owner's account."""
+"""`rewards account` and `rewards claim`: the owner's account on a chain, and what a contract pays to it."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,9 +15,29 @@ if TYPE_CHECKING:
 GOOD = ("claimed", "already claimed")
 
 
+Network = Annotated[str, typer.Option(help="The network's name in the configuration.")]
+
+
+def account(
+    context: typer.Context,
+    network: Network = "wattnet",
+    new: Annotated[bool, typer.Option("--new", help="Make its key first; never overwrites one.")] = False,
+) -> None:
+    """Show the account that a wattnet's points are claimed to."""
+    from wattness.config import load
+    from wattness.keys import new_key, open_signer
+    from wattness.networks.base import settings_of
+    from wattness.networks.claims import Settings
+    from wattness.networks.ethereum import address
+
+    uri = settings_of(_chosen(load(context.obj), network), Settings).account_key
+    owner = (new_key if new else open_signer)(uri, context.obj, "secp256k1")
+    typer.echo(address(owner.public_key))
+
+
 def claim(
     context: typer.Context,
-    network: Annotated[str, typer.Option(help="The network's name in the configuration.")] = "wattnet",
+    network: Network = "wattnet",
     epoch: Annotated[int | None, typer.Option(min=0, help="Only this epoch; all when left out.")] = None,
 ) -> None:
     """Claim what a wattnet settled from its contract; what was claimed already is left alone."""
@@ -26,14 +46,18 @@ def claim(
     from wattness.config import load
 
     config = load(context.obj)
-    chosen = next((one for one in config.network if one.name == network), None)
-    if chosen is None or chosen.kind != "wattnet":
-        raise ConfigError(f"$.network: there is no wattnet named {network!r}; name another with --network.")
-    states = asyncio.run(_show(config, chosen, epoch))
+    states = asyncio.run(_show(config, _chosen(config, network), epoch))
     if epoch is not None and not states:
         raise ConfigError(f"{network} owes nothing for epoch {epoch}, or has not settled it yet.")
     if any(state not in GOOD for state in states):
         raise typer.Exit(1)
+
+
+def _chosen(config: "Config", name: str) -> "NetworkConfig":
+    found = next((one for one in config.network if one.name == name), None)
+    if found is None or found.kind != "wattnet":
+        raise ConfigError(f"$.network: there is no wattnet named {name!r}; name another with --network.")
+    return found
 
 
 async def _show(config: "Config", network: "NetworkConfig", epoch: int | None) -> list[str]:
