@@ -339,8 +339,9 @@ def test_any_bytes_are_an_event_or_a_bad_one(body):
     raise AssertionError
 
 
-def test_stamps_and_ids_are_dimos():
+async def test_stamps_and_ids_are_dimos(rig):
     assert cloudevent.stamp(START + 1) == "2026-09-22T00:00:00.001Z"
-    assert cloudevent.slot_id([report(0)]) == cloudevent.slot_id([report(0, 5)])
-    assert cloudevent.slot_id([report(0)]) != cloudevent.slot_id([report(1)])
-    assert cloudevent.IDENTIFIER.match(cloudevent.slot_id([report(0)]))
+    network = await rig.open()
+    ids = [(await statement_of(network, one))["id"] for one in (report(0), report(0, 5), report(1))]
+    assert ids[0] == ids[1] != ids[2]
+    assert all(cloudevent.IDENTIFIER.match(one) for one in ids)

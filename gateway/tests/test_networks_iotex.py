@@ -20,6 +20,7 @@ from wattness.model import Report
 from wattness.networks import iotex
 from wattness.networks.base import Sources
 from wattness.networks.http import Answer
+from wattness.networks.slots import slot
 from wattnet.faults import Faults
 
 START = 1_790_035_200_000
@@ -150,9 +151,10 @@ async def test_what_a_project_needs_and_we_do_not_know_is_never_sent(rig):
             iotex.digest(body, ["timestamp"])
 
 
-def test_a_slot_has_one_nonce():
-    assert iotex.nonce([report(0)]) == iotex.nonce([report(0, 7)]) < 1 << 53
-    assert len({iotex.nonce([report(number, device=str(unit))]) for number in range(20) for unit in range(3)}) == 60
+def test_a_slot_is_one_and_the_same():
+    assert slot([report(0)], 0) == slot([report(0, 7)], 0)
+    assert slot([report(0), report(1)], 3600) == slot([report(1)], 3600)  # a life that lacks an interval
+    assert len({slot([report(at, device=unit)], 0) for at in range(20) for unit in ("0", "1", "a1")}) == 60
 
 
 # Its server.

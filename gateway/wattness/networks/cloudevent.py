@@ -1,15 +1,12 @@
 """CloudEvents as DIMO takes them: a header of texts, and data whose bytes stay as they were written."""
 
 import datetime as dt
-import hashlib
 import re
-from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
 
 from wattness.errors import RefusedError
-from wattness.model import Report
 
 from .ethereum import checksummed
 
@@ -55,10 +52,3 @@ def stamp(unix_ms: int) -> str:
 def token_did(chain_id: int, contract: str, token: int) -> str:
     """Return the identifier of a token of a contract."""
     return f"did:erc721:{chain_id}:{checksummed(bytes.fromhex(contract[2:]))}:{token}"
-
-
-def slot_id(reports: Sequence[Report]) -> str:
-    """Return the same id for the same stream and time, whenever it is asked for."""
-    first, last = reports[0], reports[-1]
-    slot = b"%s%s/%d/%d" % (first.board_key, first.device.encode(), first.a, last.b)
-    return "wattness-" + hashlib.sha256(slot).hexdigest()[:32]

@@ -22,9 +22,10 @@ from . import dimo_signals
 from .base import Check, Draft, Memory, Reconciled, Sources, settings_of
 from .cars import AMOY, SYNTHETICS, VEHICLES, Cars, check_cars, contract
 from .client_certificate import ClientCertificate
-from .cloudevent import Address, Header, Token, event, slot_id, stamp, token_did
+from .cloudevent import Address, Header, Token, event, stamp, token_did
 from .dimo_signals import ADDED_ENERGY, GROSS_CAPACITY, Signal
 from .http import HttpClient, taken
+from .slots import slot
 from .turns import Turns
 
 TIMEOUT_S = 10.0
@@ -73,7 +74,7 @@ class DimoNetwork:
     ) -> None:
         """`client` shows `certificate`."""
         self.name, self.certificate, self.client, self.sources = config.name, certificate, client, sources
-        self.settings = settings_of(config, Settings)
+        self.settings, self.window_s = settings_of(config, Settings), config.window_s
         self.left_out: Counter[str] = Counter()  # signals, by reason
         self._turns = Turns(PER_S_MAX)
         self.contracts = contracts(config, self.settings.chain_id)
@@ -111,7 +112,7 @@ class DimoNetwork:
     def _header(self, vehicle: Vehicle, reports: Sequence[Report], left_out: Counter[str]) -> Header:
         chain = self.settings.chain_id
         return Header(
-            id=slot_id(reports),
+            id="wattness-" + slot(reports, self.window_s).hex()[:32],
             source=self.certificate.common_name,
             producer=token_did(chain, self.contracts[1], vehicle.synthetic_token_id),
             subject=token_did(chain, self.contracts[0], vehicle.token_id),

@@ -21,11 +21,12 @@ from wattwire import merkle
 from . import archive
 from .base import Check, Draft, Memory, Reconciled, Sources, settings_of
 from .cars import AMOY, VEHICLES, Cars, check_cars, contract
-from .cloudevent import Address, Header, Token, event, slot_id, stamp, token_did
+from .cloudevent import Address, Header, Token, event, stamp, token_did
 from .dimo import claimable
 from .dimo_signals import fed_from_outside
 from .ethereum import address, personal_digest
 from .http import HttpClient, taken
+from .slots import slot
 
 TIMEOUT_S = 10.0
 STATEMENT = "energyIntoVehicle/1"
@@ -54,7 +55,7 @@ class AttestationNetwork:
 
     def __init__(self, config: NetworkConfig, client: HttpClient, signer: DigestSigner, sources: Sources) -> None:
         self.name, self.client, self.signer, self.sources = config.name, client, signer, sources
-        self.settings = settings_of(config, Settings)
+        self.settings, self.window_s = settings_of(config, Settings), config.window_s
         self.address = address(signer.public_key)
         self.contract = contract(config, "vehicle_contract", VEHICLES, self.settings.chain_id)
         self._cars = Cars(self.settings.vehicles)
@@ -67,7 +68,7 @@ class AttestationNetwork:
             raise RefusedError("nothing_charged", ", ".join(left_out))
         subject = token_did(self.settings.chain_id, self.contract, token)
         header = Header(
-            id=slot_id(reports),
+            id="wattness-" + slot(reports, self.window_s).hex()[:32],
             source=self.address,
             producer=f"did:ethr:{self.settings.chain_id}:{self.address}",
             subject=subject,

@@ -18,6 +18,7 @@ from wattness.signing import DigestSigner
 from .base import Check, Draft, Memory, Reconciled, Sources, settings_of
 from .ethereum import address, keccak256
 from .http import HttpClient, shaped, taken
+from .slots import slot
 
 TIMEOUT_S = 10.0
 TASKS = "/v1/task"
@@ -43,7 +44,7 @@ class IotexNetwork:
 
     def __init__(self, config: NetworkConfig, client: HttpClient, signer: DigestSigner, sources: Sources) -> None:
         self.name, self.client, self.signer, self.sources = config.name, client, signer, sources
-        self.settings = settings_of(config, Settings)
+        self.settings, self.window_s = settings_of(config, Settings), config.window_s
 
     async def validate(self, reports: Sequence[Report], memory: Memory) -> Draft:  # noqa: ARG002 - nothing to remember
         """Return the task without its signature; raises RefusedError."""
@@ -54,10 +55,14 @@ class IotexNetwork:
         missing = [key for key in self.settings.signed_keys if key not in values]
         if missing:
             raise RefusedError("missing_signed_value", ", ".join(missing))
-        task: dict[str, Any] = {"nonce": nonce(reports), "projectID": self.settings.project_id}
+        task: dict[str, Any] = {"nonce": self._nonce(reports), "projectID": self.settings.project_id}
         if self.settings.project_version:
             task["projectVersion"] = self.settings.project_version
         return Draft(msgspec.json.encode(task | {"payload": values}))
+
+    def _nonce(self, reports: Sequence[Report]) -> int:
+        """Return the same number for the same slot, whenever it is asked for; every JSON reader can hold it."""
+        return int.from_bytes(slot(reports, self.window_s)[:6], "big")
 
     async def sign(self, body: bytes) -> bytes:
         """Return the task with its signature."""
@@ -123,13 +128,6 @@ def payload(reports: Sequence[Report]) -> dict[str, int | str]:
         "root": last.root.hex(),
         "provenance": first.provenance,
     }
-
-
-def nonce(reports: Sequence[Report]) -> int:
-    """Return the same number for the same slot, whenever it is asked for; every JSON reader can hold it."""
-    first = reports[0]
-    slot = b"%s%s/%d/%d" % (first.board_key, first.device.encode(), first.a, reports[-1].b)
-    return int.from_bytes(hashlib.sha256(slot).digest()[:6], "big")
 
 
 def digest(body: bytes, signed_keys: Sequence[str]) -> bytes:
