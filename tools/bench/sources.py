@@ -37,7 +37,7 @@ async def measure(*, quick: bool) -> dict[str, object]:
     """Return the shares of one core that the gateway and the bare reads take."""
     seconds = 20.0 if quick else 120.0
     points = [point.name for point in bundled_profile(PROFILE).points]
-    async with _fields(DEVICES) as ports:
+    async with fields(DEVICES) as ports:
         with tempfile.TemporaryDirectory() as folder:
             mine, rows_per_s = await _gateway(Path(folder), ports, points, seconds)
         with tempfile.TemporaryDirectory() as folder:
@@ -57,7 +57,7 @@ async def _gateway(folder: Path, ports: Sequence[int], points: Sequence[str], se
     home = Home(folder, Clock(), paid=False)
     try:
         await home.make_gateway()
-        await _configure(home, ports, points)
+        await give_devices(home, ports, points)
         gateway = psutil.Process((await home.start_gateway()).pid)
         await asyncio.sleep(SETTLE_S)
         load = await _watch(gateway, max(seconds, FRAME_S + SETTLE_S))
@@ -66,8 +66,8 @@ async def _gateway(folder: Path, ports: Sequence[int], points: Sequence[str], se
         await home.stop()
 
 
-async def _configure(home: Home, ports: Sequence[int], points: Sequence[str]) -> None:
-    """Write the devices, nine to a key."""
+async def give_devices(home: Home, ports: Sequence[int], points: Sequence[str]) -> None:
+    """Add the devices to the gateway's configuration, nine to a key."""
     lines = []
     for index, port in enumerate(ports):
         key = f"device{index // DEVICES_PER_LOG}.key"
@@ -122,7 +122,8 @@ def _processor_s(process: psutil.Process) -> float:
 
 
 @asynccontextmanager
-async def _fields(count: int) -> AsyncIterator[list[int]]:
+async def fields(count: int) -> AsyncIterator[list[int]]:
+    """Run so many Modbus TCP devices in a process of their own; gives their ports."""
     async with _child("bench.fields", str(count)) as (_, first):
         yield json.loads(first)
 
