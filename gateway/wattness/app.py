@@ -27,11 +27,12 @@ from .intake import Intake
 from .keys import open_signer
 from .lock import HomeLock
 from .model import Board, Endpoint
-from .networks import REWARD_UNITS, Network, kind_of, open_network, settled
+from .networks import REWARD_UNITS, Network, exclusive, kind_of, open_network, settled
 from .networks import Sources as NetworkSources
 from .post import Post, Resender
 from .proxy.server import Proxies, Proxy, Target
 from .signing import Signer, key_hash
+from .store.settings import Wants
 from .store.sqlite import Settings, SqliteStore, open_store
 from .systemd import notify, prove_life
 from .updates import FOLDER as UPDATES_FOLDER
@@ -75,7 +76,7 @@ async def gateway(config: Config) -> AsyncIterator[str]:
     clock = config.make_clock()
     signer = open_signer(config.key, Path(config.home))
     gateway_hash = key_hash(signer.public_key)
-    wanted = tuple(forward.wants(settled(network), config.interval.length_s) for network in config.network)
+    wanted = _wanted(config)
     judge = await asyncio.to_thread(quality.judge_of, config.site, config.path("sun"))
     settings = Settings(gateway=gateway_hash, networks=wanted, interval=config.interval, clock=clock, judge=judge)
     async with AsyncExitStack() as stack:
@@ -124,6 +125,12 @@ async def gateway(config: Config) -> AsyncIterator[str]:
             tasks(broker.supervise(), "broker")
             await link.wait_connected(LINK_READY_S)
         yield f"ready page={address} boards={endpoint.host}:{endpoint.port} gateway={gateway_hash.hex()}"
+
+
+def _wanted(config: Config) -> tuple[Wants, ...]:
+    """Return what the networks want of the store; raises ConfigError, also when two would claim the same energy."""
+    exclusive.check(config.network)
+    return tuple(forward.wants(settled(network), config.interval.length_s) for network in config.network)
 
 
 async def _open_networks(

@@ -10,7 +10,7 @@ from wattness import amend, atomic
 from wattness.config import CONFIG_NAME, Config, parse
 from wattness.errors import ConfigError
 from wattness.keys import open_signer
-from wattness.networks import settled
+from wattness.networks import exclusive, settled
 
 from .answers import Change, SettingsNow, SettingsVerdict
 from .tls import check_web
@@ -51,6 +51,7 @@ def _check(running: Config, new: Config) -> None:
     check_web(new)
     for network in new.network:
         settled(network)
+    exclusive.check(new.network)
     if new.key != running.key:
         open_signer(new.key, Path(new.home))
 
