@@ -1,14 +1,18 @@
 """Final intervals of one stream, keys that are known, and adapters opened against their sandboxes."""
 
+import random
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from civilclock import Clock as SandboxClock
 from wattness.clock import Clock
 from wattness.config import NetworkConfig
+from wattness.errors import RefusedError, UnavailableError
 from wattness.keys.held import HeldSecp256k1
 from wattness.model import Report
 from wattness.networks import Sources
@@ -82,6 +86,40 @@ class Gateway:
 
     async def deliver(self, reports: list[Report]) -> Any:
         return await self.network.send(await self.make(reports))
+
+
+class Lives:
+    """A gateway that is killed at any step: what is on its disk is the memory and the signed bytes of one report."""
+
+    def __init__(self, seed: int, begin: Callable[[], Awaitable[Any]]) -> None:
+        self.source, self.begin = random.Random(seed), begin
+        self.memory: dict[str, int | str] = {}
+        self.refused: list[str] = []
+
+    async def deliver(self, reports: list[Report]) -> None:
+        """Go on until the network has said yes or no, in as many lives as that takes."""
+        signed, network = b"", await self.begin()
+        for _ in range(100):
+            if self.source.random() < 0.3:
+                network = await self.begin()  # killed
+            try:
+                if not signed:
+                    if self.source.random() < 0.5 and await network.find(reports):
+                        return
+                    draft = await network.validate(reports, self.memory)
+                    made = await network.sign(draft.body)
+                    if self.source.random() < 0.2:
+                        continue  # killed before it was on the disk
+                    signed, self.memory = made, draft.memory
+                await network.send(signed)
+                if self.source.random() < 0.2:
+                    continue  # killed before the receipt was on the disk
+            except UnavailableError:
+                continue
+            except RefusedError as error:
+                self.refused.append(error.reason)
+            return
+        pytest.fail("not delivered")
 
 
 async def nothing(*_: Any) -> list[Any]:

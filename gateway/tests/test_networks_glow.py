@@ -1,6 +1,7 @@
 """Glow: known answers, what is said of a slot, and that no slot ever gets a second packet."""
 
 import asyncio
+import random
 import struct
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -19,7 +20,7 @@ from wattness.networks import glow, glow_line, glow_wire
 
 WORLD = run_path(str(Path(__file__).with_name("meter_world.py")))
 HOUR, KEY, LENGTH, OTHER_KEY, START = (WORLD[name] for name in ("HOUR", "KEY", "LENGTH", "OTHER_KEY", "START"))
-Gateway, World, interval = (WORLD[name] for name in ("Gateway", "World", "interval"))
+Gateway, Lives, World, interval = (WORLD[name] for name in ("Gateway", "Lives", "World", "interval"))
 
 G1 = {  # ShortID 7
     (246_000, 85_000): """
@@ -170,6 +171,21 @@ async def test_a_packet_that_comes_twice_or_late_counts_once(world, fault):
     assert world.counts == {"taken": 1, "again": int(fault == "twice"), "conflicts": 0, "refused": {}}
 
 
+@pytest.mark.parametrize("seed", range(4))
+async def test_every_slot_arrives_once_whatever_goes_wrong(world, monkeypatch, seed):
+    monkeypatch.setattr(glow_line, "TIMEOUT_S", 0.1)
+    monkeypatch.setattr(glow_line, "RECENT_S", 1800.0)
+    source = random.Random(seed)
+    fates = ("ok", "ok", "error", "timeout", "busy", "lost", "late_error", "twice")
+    await world.serve(*source.choices(fates, k=40))
+    lives = Lives(seed, lambda: opened(world, settings={"gap_ms": 1}))
+    reports = [slot(number, mwh=source.choice([0, 30, 85_000])) for number in range(12)]
+    for report in reports:
+        await lives.deliver([report])
+    counts = world.counts
+    assert (counts["taken"], counts["conflicts"], counts["refused"], lives.refused) == (12, 0, {}, [])
+
+
 async def test_signing_again_gives_the_same_bytes(world):
     await world.serve()
     first, later = await opened(world), await opened(world)
@@ -199,7 +215,7 @@ async def shout(world, signed):
     transport.close()
 
 
-async def test_a_banned_slot_is_told_to_the_owner(world):
+async def test_a_banned_slot_is_told_to_the_owner(world, caplog):
     """Somebody else signs with this key: its packet and ours are two for one slot."""
     await world.serve()
     gateway, other = Gateway(await opened(world)), Gateway(await opened(world))
@@ -211,8 +227,13 @@ async def test_a_banned_slot_is_told_to_the_owner(world):
         await gateway.network.send(gateway.signed)
     with pytest.raises(RefusedError, match="banned"):
         await gateway.network.find([slot()])
-    wrong = [one.text for one in await gateway.network.check() if not one.ok]
-    assert wrong == ["1 slots of the last two weeks are banned: does anything else sign with this key?"]
+    told = "1 slots of the last two weeks are banned: does anything else sign with this key?"
+    assert [one.text for one in await gateway.network.check() if not one.ok] == [told]
+    for _ in range(2):
+        await gateway.network.reconcile(-1)
+    assert [record.getMessage() for record in caplog.records if "trouble" in record.msg] == [
+        f"trouble network=test subject=gate text={told}"  # once a day
+    ]
 
 
 async def test_another_packet_in_our_slot_is_not_taken_for_ours(world):

@@ -5,6 +5,7 @@ that is nothing: "reported, and it was zero" is only said of a slot that was cov
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated
@@ -31,9 +32,11 @@ UDP_PORT = 35045
 SYNCS_MAX = 3  # after a packet was sent, before it counts as lost
 CLOCK_OFF_S_MAX = 60
 STALE_S_MAX = 3600  # a server's answer that is older says nothing about now
+LOOK_EVERY_S = 86_400
 BANNED = 1  # what a server holds for a banned slot
 COVERED_PERCENT_MIN = 90  # of a slot that is reported as zero
 
+LOG = logging.getLogger(__name__)
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
 
@@ -56,6 +59,7 @@ class GlowNetwork:
         self.settings = settings_of(config, Settings)
         self.line, self.signer, self.clock = line, signer, sources.clock
         self.public_key = signer.public_key[1:33]
+        self._look_s = 0.0
 
     async def validate(self, reports: Sequence[Report], memory: Memory) -> Draft:
         """Return the part of the packet that is signed; a slot that a packet was made for is never given another."""
@@ -96,7 +100,13 @@ class GlowNetwork:
         return await self._held(slot, None) if synced.has(slot) else None
 
     async def reconcile(self, after_epoch: int) -> Reconciled:  # noqa: ARG002 - Glow pays the farm's owner on chain
-        """Nothing is due between two slots: each is delivered until the server has it."""
+        """Look once a day what is wrong that no report would tell: banned slots, or another auditor."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s >= self._look_s:
+            self._look_s = now_s + LOOK_EVERY_S
+            for one in await self.check():
+                if not one.ok:
+                    LOG.warning("trouble network=%s subject=%s text=%s", self.name, one.subject, one.text)
         return Reconciled([])
 
     async def check(self) -> list[Check]:
