@@ -140,4 +140,42 @@ CATALOG: dict[str, Kind] = {
         "affair, and `url` must be set.",
         window_s=3600,
     ),
+    "m3tering": Kind(
+        title="M3tering, a meter on an NFT",
+        module="wattness.networks.m3tering",
+        curve="Ed25519",
+        roles=frozenset({"pv"}),
+        claims=frozenset({GENERATION}),
+        unit="",
+        status="gated by an M3ter NFT",
+        gate="Anybody may mint an M3ter NFT and put this key on it; `url` names the broker of a Console, or a prover. "
+        "It pays by the sale of energy on its chain, not for data. A Console that hands its answers to ChirpStack's "
+        "own API instead of the broker cannot be heard.",
+        window_s=3600,
+        serial="network",
+    ),
+    "sourceful": Kind(
+        title="Sourceful, a Nova gateway",
+        module="wattness.networks.sourceful",
+        curve="P-256",
+        roles=frozenset({"pv", "battery", "grid", "charger"}),
+        claims=frozenset({METER_DATA}),
+        unit="points",
+        status="gated by a claimed gateway",
+        gate="An operator of Sourceful's must claim this key and provision each device; whether Nova takes gateways of "
+        "others is not known, nor a test endpoint: `url` must be set.",
+        age_max_h=1,
+        production_hosts=("broker.sourceful.energy", "mqtt.srcful.dev"),
+    ),
+    "streamr": Kind(
+        title="Streamr, a stream through your own node",
+        module="wattness.networks.streamr",
+        curve="",
+        roles=ALL_ROLES,
+        claims=frozenset(),
+        unit="",
+        status="ready",
+        gate="Needs a Streamr node of yours (`url`) whose address may publish to the stream; who may read it is the "
+        "stream's affair, and a transport pays nothing.",
+    ),
 }

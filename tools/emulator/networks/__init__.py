@@ -36,4 +36,5 @@ SANDBOXES: dict[str, Serving] = {  # by the kind of network
     "m3tering": _sandbox("m3tering"),
     "peaq": _sandbox("peaq"),
     "sourceful": _sandbox("sourceful"),
+    "streamr": _sandbox("streamr"),
 }
