@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from eth_account import Account
 from eth_account.messages import encode_defunct
 from hypothesis import given, settings
@@ -278,6 +278,7 @@ async def test_a_token_that_has_ended_costs_no_statement(rig):
     network = await rig.open()
     signed = await signed_by(network)
     issuer = sandbox.Issuer(SandboxClock())
+    issuer.key = rsa.generate_private_key(65_537, 2048)
     for text in (issuer.token(ADDRESS, -1), "no token", "a.b.c", "a.e30.c"):
         rig.token_file.write_text(text)
         with pytest.raises(UnavailableError, match="token"):

@@ -1,6 +1,7 @@
 """A sandbox of DIMO's attestations: recovers the signer from the data's bytes as they stand in the body."""
 
 import base64
+import functools
 import json
 import re
 import tempfile
@@ -38,7 +39,7 @@ class Issuer:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.key = rsa.generate_private_key(65_537, 2048)
+        self.key = _issuer_key()
 
     def token(self, address: str, seconds: int = TOKEN_S) -> str:
         """Return a token for an address."""
@@ -56,6 +57,12 @@ class Issuer:
         claims = json.loads(_bytes(signed.split(".")[1]))
         in_time = claims["exp"] > self.clock.real_ms_now() / 1000
         return str(claims["ethereum_address"]) if in_time and claims["iss"] == ISSUER else None
+
+
+@functools.cache
+def _issuer_key() -> rsa.RSAPrivateKey:
+    """Make one key for all issuers of this process: it takes a while."""
+    return rsa.generate_private_key(65_537, 2048)
 
 
 def _text(data: bytes) -> str:
