@@ -171,6 +171,31 @@ async def test_a_forged_share_is_not_claimed(world):
     assert await world.run("claim") == (1, "epoch 3: 3000 points not proven\n")
 
 
+async def test_a_claim_that_the_contract_refuses_costs_no_gas_and_no_other_claim(world):
+    account = await world.owner()
+    world.settle(3, 30_000)
+    world.ledger.db.execute("UPDATE settlement SET points = 2999")  # funded with too little
+    world.post()
+    world.settle(4, 10_000)
+    world.post()
+    code, text = await world.run("claim")
+    first, second = text.splitlines()
+    assert code == 1
+    assert first.endswith("refused: reverted: the epoch promised more than it was funded with")
+    assert second.startswith("epoch 4: 1000 points claimed by 0x")
+    assert world.operator.number("eth_getTransactionCount", account, "latest") == 1
+
+
+async def test_the_account_is_among_the_keys_once_it_is_made(world):
+    code, text = await world.run("account")
+    assert (code, "rewards account --new" in text) == (2, True)
+    account = await world.owner()
+    listed = await asyncio.to_thread(CliRunner().invoke, app, ["--home", str(world.home), "key", "list"])
+    line = next(line for line in listed.output.splitlines() if line.startswith("account wattnet"))
+    assert account in line
+    assert (await world.run("account"))[1].strip() == account
+
+
 async def test_an_account_without_gas_is_told_so(world):
     await world.owner()
     world.settle(3, 30_000)

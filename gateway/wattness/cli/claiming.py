@@ -8,9 +8,11 @@ from wattness.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from wattness.config import Config, NetworkConfig
     from wattness.networks.claims import Outcome
+    from wattness.signing import DigestSigner
 
 GOOD = ("claimed", "already claimed")
 
@@ -25,13 +27,13 @@ def account(
 ) -> None:
     """Show the account that a wattnet's points are claimed to."""
     from wattness.config import load
-    from wattness.keys import new_key, open_signer
+    from wattness.keys import new_key
     from wattness.networks.base import settings_of
     from wattness.networks.claims import Settings
     from wattness.networks.ethereum import address
 
     uri = settings_of(_chosen(load(context.obj), network), Settings).account_key
-    owner = (new_key if new else open_signer)(uri, context.obj, "secp256k1")
+    owner = new_key(uri, context.obj, "secp256k1") if new else _owner(uri, context.obj)
     typer.echo(address(owner.public_key))
 
 
@@ -51,6 +53,18 @@ def claim(
         raise ConfigError(f"{network} owes nothing for epoch {epoch}, or has not settled it yet.")
     if any(state not in GOOD for state in states):
         raise typer.Exit(1)
+
+
+def _owner(uri: str, home: "Path") -> "DigestSigner":
+    from wattness.keys import open_signer
+
+    from .asking import ask
+    from .keyuses import Use
+
+    file = Use("account", uri, "secp256k1").file(home)
+    if file is not None and not file.exists():
+        raise ConfigError(f"There is no key {file} of the owner's account; `wattness rewards account --new` makes one.")
+    return open_signer(uri, home, "secp256k1", ask)
 
 
 def _chosen(config: "Config", name: str) -> "NetworkConfig":
@@ -81,9 +95,11 @@ async def _claims(config: "Config", network: "NetworkConfig", epoch: int | None)
     from wattness.networks.ethereum import address
     from wattness.networks.wattnet_account import open_account
 
+    from .asking import ask
+
     network, home = settled(network), Path(config.home)
     settings = settings_of(network, claims.Settings)
-    owner, gateway = open_signer(settings.account_key, home, "secp256k1"), open_signer(config.key, home)
+    owner, gateway = _owner(settings.account_key, home), open_signer(config.key, home, "P-256", ask)
     account = bytes.fromhex(address(owner.public_key)[2:])
     async with open_account(network, gateway, account) as known:
         if await known.name():

@@ -7,6 +7,8 @@ from wattness.config import Config
 from wattness.errors import ConfigError
 from wattness.keys.file import named
 from wattness.networks import kind_of, settled
+from wattness.networks.base import settings_of
+from wattness.networks.claims import Settings
 
 GATEWAY = "gateway"
 
@@ -28,7 +30,16 @@ def uses(config: Config) -> list[Use]:
     """Return every use of a key; raises ConfigError for a network of an unknown kind."""
     devices = [Use(f"device {device.name}", device.key, "P-256") for device in config.device]
     networks = [_of_network(config, network.name) for network in config.network]
-    return [Use(GATEWAY, config.key, "P-256"), *devices, *(use for use in networks if use is not None)]
+    own = [use for use in networks if use is not None]
+    return [Use(GATEWAY, config.key, "P-256"), *devices, *own, *_accounts(config)]
+
+
+def _accounts(config: Config) -> list[Use]:
+    """Return the owner's accounts that points are claimed to, as far as `wattness rewards account` has made them."""
+    wattnets = [network for network in config.network if network.kind == "wattnet"]
+    found = [Use(f"account {one.name}", settings_of(one, Settings).account_key, "secp256k1") for one in wattnets]
+    files = [(use, use.file(Path(config.home))) for use in found]
+    return [use for use, file in files if file is None or file.exists()]
 
 
 def of(config: Config, network: str) -> Use:

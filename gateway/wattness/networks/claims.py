@@ -14,13 +14,23 @@ from wattness.signing import DigestSigner
 
 from . import evm
 from .base import settings_of
-from .chain import Carrier, Chain, Waiting
+from .chain import Carrier, Chain, RpcError, Waiting
 from .ethereum import address, keccak256
 from .http import HttpClient
 
 TIMEOUT_S = 15.0
 WEI_PER_GWEI = 10**9
 CLAIM = "claim(uint256,address,uint256,bytes32[])"
+REASONS = {  # the contract's errors, by the four bytes that they begin with
+    "0x" + evm.selector(error).hex(): text
+    for error, text in (
+        ("AlreadyClaimed(uint256,address)", "it was claimed already"),
+        ("BadProof()", "the proof does not lead to the root"),
+        ("OverClaimed(uint256,uint256)", "the epoch promised more than it was funded with"),
+        ("PaymentFailed()", "the account does not take coin"),
+        ("UnknownEpoch(uint256)", "the epoch is not posted"),
+    )
+}
 PAGES_MAX = 1000
 
 Hash = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
@@ -108,6 +118,7 @@ class Claimer:
         """Bring the claim into a block and return its transaction."""
         proof = [bytes.fromhex(node) for node in settlement.proof]
         data = evm.call_data(CLAIM, settlement.epoch, self.raw_account, settlement.points, proof)
+        await self._try(data)
         settings, to = self.settings, bytes.fromhex(self.contract.address[2:])
         nonce = await self.chain.nonce(self.account)
         if await self.chain.nonce(self.account, "pending") > nonce:
@@ -121,6 +132,17 @@ class Claimer:
         except OutdatedError:  # another transaction of the account was first
             raise UnavailableError(f"another transaction of {self.account} came first; run this again") from None
         return transaction.hash
+
+    async def _try(self, data: bytes) -> None:
+        """Let the node try the claim first, which costs nothing; raises RefusedError with the contract's reason."""
+        what = {"from": self.account, "to": self.contract.address, "data": "0x" + data.hex()}
+        try:
+            await self.chain.ask("eth_call", what, "latest")
+        except RpcError as error:
+            if not error.data:  # not the contract's no
+                raise
+            reason = error.why()
+            raise RefusedError("reverted", REASONS.get(reason[:10], reason)) from None
 
     async def _ask(self, signature: str, words: int, *values: int | bytes) -> bytes:
         found = await self.chain.read(self.contract.address, evm.call_data(signature, *values))
