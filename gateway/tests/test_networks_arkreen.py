@@ -320,6 +320,7 @@ class TestLostMemory:
             for _ in range(2):  # as often as it is asked
                 with pytest.raises(RefusedError, match="claimed_before"):
                     await restored.make(hour(number))
+        await restored.network.validate(hour(4, count=6), restored.memory)  # which the disk did not take
         await restored.deliver(hour(4, count=6))
         assert sent(restored.signed)[0][2] == 36 * 50_000 + 50_000
         assert world.counts["conflicts"] == 0
@@ -348,6 +349,14 @@ class TestLostMemory:
         await lost.deliver(hour(2))
         assert sent(lost.signed)[0][2] == 650_000
         assert world.counts["conflicts"] == 0
+
+    @pytest.mark.parametrize("total", ["", "-1", "1.5", "many", "9" * 5000, None, []])
+    async def test_a_total_that_is_no_number_makes_reports_wait(self, world, total):
+        await world.serve()
+        network = await opened(world)
+        network.rpc.client = Answering(200, {"id": 1, "result": {"totalEnergyGeneration": total}})
+        with pytest.raises(UnavailableError):
+            await network.validate(hour(0), {})
 
     @settings(max_examples=15, deadline=None)
     @given(st.lists(st.integers(1, 3), min_size=1, max_size=6), st.data())

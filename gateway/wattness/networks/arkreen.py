@@ -26,6 +26,7 @@ TIMEOUT_S = 10.0
 INTERVAL_S = 300
 WINDOW_S = 3600
 REFUSALS = {12201: "invalid_signature", 12207: "invalid_content"}
+DIGITS_MAX = 20  # of a counter of eight bytes
 UNKNOWN_MINER = (12208, 3005)
 
 
@@ -38,7 +39,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Miner(msgspec.Struct, rename="camel"):
     """What Arkreen knows of a plant."""
 
-    total_energy_generation: str  # mWh
+    total_energy_generation: str | int  # mWh
     capacity: int | float | str | None = None
 
 
@@ -66,10 +67,7 @@ class ArkreenNetwork:
             energy, unix_s = await self._standing(found[-1]), 0
             if not energy:  # the plant joins: its first report is one sample of nothing
                 return self._draft(stream, [(found[-1].b // 1000, 0, 0)])
-        samples = self._samples(found, energy, unix_s)
-        draft = self._draft(stream, samples)
-        self._held.clear()
-        return draft
+        return self._draft(stream, self._samples(found, energy, unix_s))
 
     async def sign(self, body: bytes) -> bytes:
         """Return the whole request; what was signed stands in it unchanged."""
@@ -109,7 +107,7 @@ class ArkreenNetwork:
     def _samples(self, found: Sequence[Report], energy: int, unix_s: int) -> list[tuple[int, int, int]]:
         """Return (unix_s, mW, mWh) of the intervals that Arkreen cannot hold yet."""
         window = found[0].a // (WINDOW_S * 1000)
-        energy += sum(held for at, held in self._held.items() if at != window)
+        energy += sum(mwh for at, mwh in self._held.items() if at != window and (at + 1) * WINDOW_S > unix_s)
         told = self._told_mwh or 0
         is_behind = told > energy  # Arkreen took reports from us that we do not remember
         before, samples = energy, []
@@ -142,8 +140,8 @@ class ArkreenNetwork:
 
     async def _told(self) -> int:
         """Return the plant's energy as Arkreen counts it, mWh."""
-        text = (await self._miner()).total_energy_generation
-        if not text.isdecimal():
+        text = str((await self._miner()).total_energy_generation)
+        if not text.isdecimal() or len(text) > DIGITS_MAX:
             raise UnavailableError(f"Arkreen tells the energy as {text[:64]!r}, which is no number of mWh")
         return int(text)
 
