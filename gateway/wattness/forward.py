@@ -84,12 +84,13 @@ def sources(store: SqliteStore, clock: Clock, config: Config) -> Sources:
         return await store.read(lambda reader: list(reader.evidence(board_key, ranges)))
 
     async def readings(board_key: bytes, device: str, a: int, b: int) -> list[Reading]:
-        return await store.read(lambda reader: list(_readings(reader, (board_key.hex(), device), a, b)))
+        return await store.read(lambda reader: list(readings_of(reader, (board_key.hex(), device), a, b)))
 
     return Sources(board, frames, readings, clock, Path(config.home), config.interval.length_s)
 
 
-def _readings(reader: Reader, place: tuple[str, str], a: int, b: int) -> Iterator[Reading]:
+def readings_of(reader: Reader, place: tuple[str, str], a: int, b: int) -> Iterator[Reading]:
+    """Yield a stream's rows that may be claimed; a place is a board key in hex and a device."""
     for stream in reader.streams():
         if (stream.board_key, stream.device) == place:
             for times, columns in reader.readings(stream.id, a, b, is_claim=True):

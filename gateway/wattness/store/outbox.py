@@ -32,9 +32,11 @@ _REPORTS = """
 SELECT board_key, device, interval.role, interval.profile, a, b, figures, evidence, root, verdict, reasons,
        interval.rated_w, provenance
   FROM interval JOIN stream ON stream.id = stream_id JOIN board ON board.id = stream.board_id
- WHERE interval.id IN (SELECT interval_id FROM job WHERE id = ?1 AND end_ms IS NULL
-                       UNION ALL SELECT interval_id FROM part WHERE job_id = ?1)
+ WHERE interval.id IN ({})
  ORDER BY a, stream_id
+"""
+_OF_JOB = """
+SELECT interval_id FROM job WHERE id = ?1 AND end_ms IS NULL UNION ALL SELECT interval_id FROM part WHERE job_id = ?1
 """
 _UNFIT = {"simple": "end_ms IS NOT NULL", "none": "end_ms IS NULL", "stream": "turn IS NULL", "network": "turn IS NULL"}
 
@@ -138,21 +140,15 @@ class Outbox:
         self._changed = asyncio.Event()
 
     def _lease(self, values: dict[str, Any]) -> list[Job]:
-        return list(map(self._job, sorted(row[0] for row in self._connection.execute(_LEASE, values))))
+        found = sorted(row[0] for row in self._connection.execute(_LEASE, values))
+        return [job_of(self._connection, job_id) for job_id in found]
 
     def _take(self, turns: Turns, values: dict[str, Any]) -> list[Job]:
         query = "UPDATE job SET state = 'running', attempt = attempt + 1, due_ms = ? WHERE id = ?"
         found = turns.due(values["now"], self._clock.now_ms(), values["n"])
         for job_id in found:
             self._connection.execute(query, (values["now"] + values["lease"], job_id))
-        return list(map(self._job, found))
-
-    def _job(self, job_id: int) -> Job:
-        *head, end_ms, turn, memory = ask(self._connection, _JOB, (job_id,))[0]
-        job_id, network, key, attempt, body = head
-        reports = tuple(_report(*row) for row in ask(self._connection, _REPORTS, (job_id,)))
-        remembered = {} if memory is None else msgspec.json.decode(memory)
-        return Job(job_id, network, key, reports, end_ms or reports[-1].b, attempt, body, remembered, turn)
+        return [job_of(self._connection, job_id) for job_id in found]
 
     def _release(self, network: str, unfit: str) -> None:
         query = "UPDATE job SET state = 'retryable', due_ms = 0 WHERE network = ? AND state = 'running'"
@@ -197,6 +193,20 @@ class Outbox:
 
     async def _run(self, query: str, bindings: tuple[Any, ...], result: Callable[[list[Any]], T] = len) -> T:  # type: ignore[assignment]
         return await self._writer.run(lambda: result(ask(self._connection, query, bindings)))
+
+
+def job_of(connection: apsw.Connection, job_id: int) -> Job:
+    """Return one job with the intervals that it speaks of, and what its adapter remembers."""
+    *head, end_ms, turn, memory = ask(connection, _JOB, (job_id,))[0]
+    job_id, network, key, attempt, body = head
+    reports = reports_of(connection, _OF_JOB, (job_id,))
+    remembered = {} if memory is None else msgspec.json.decode(memory)
+    return Job(job_id, network, key, reports, end_ms or reports[-1].b, attempt, body, remembered, turn)
+
+
+def reports_of(connection: apsw.Connection, ids: str, bindings: Sequence[Any]) -> tuple[Report, ...]:
+    """Return the intervals that a query of `ids` names, ascending."""
+    return tuple(_report(*row) for row in ask(connection, _REPORTS.format(ids), bindings))
 
 
 def _report(  # noqa: PLR0913, PLR0917 — a row

@@ -15,7 +15,7 @@ from wattness.errors import ConfigError, StoreError
 from wattness.model import Board
 from wattness.verify import load_key
 
-from .schema import ask, connect
+from .schema import ask, connect, connect_to_read
 
 KID_SIZE = 8
 _COLUMNS = "id, name, public_key, kid, board_key, link_key, password, state, reason, enrolled_ms, provenance"
@@ -118,5 +118,14 @@ def open_registry(path: Path, clock: Clock | None = None) -> Iterator[BoardRegis
     connection = connect(path)
     try:
         yield BoardRegistry(connection, clock or Clock())
+    finally:
+        connection.close()
+
+
+def read_boards(path: Path) -> list[Board]:
+    """Return the boards of a database that is there, and write nothing. Raises StoreError."""
+    connection = connect_to_read(path)
+    try:
+        return BoardRegistry(connection, Clock()).list()
     finally:
         connection.close()

@@ -1,0 +1,107 @@
+"""A look at one network from outside a running gateway: what it would be sent, and what it says of itself."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from . import forward
+from .config import DATABASE_NAME, Config, NetworkConfig
+from .errors import ConfigError, NetworkError, RefusedError
+from .keys import Ask, DigestSigner, Signer, open_signer
+from .model import Board, Reading
+from .networks import Network, Sources, exclusive, kind_of, open_network, settled
+from .networks.base import Check
+from .store.outgoing import Slot, open_outgoing
+from .store.reader import open_reader
+from .store.registry import read_boards
+
+CHECK_S = 60.0  # for all that a network is asked
+
+
+class Sent(NamedTuple):
+    """One report's bytes, or why there are none."""
+
+    slot: Slot
+    body: bytes | None
+    is_kept: bool  # these very bytes are in the outbox
+    problem: str  # a sentence, when there is no body
+
+
+def configured(config: Config, name: str) -> NetworkConfig:
+    """Return a network of the configuration with its defaults; raises ConfigError."""
+    exclusive.check(config.network)
+    found = next((network for network in config.network if network.name == name), None)
+    if found is None:
+        known = ", ".join(network.name for network in config.network) or "none yet; `wattness network add` adds one"
+        raise ConfigError(f"There is no [[network]] named {name!r} in gateway.toml; there are: {known}.")
+    return settled(found)
+
+
+async def dry_run(config: Config, name: str, at_ms: int | None, ask: Ask | None) -> list[Sent]:
+    """Return the bytes of the newest slot that is over, or of that around `at_ms`; writes and submits nothing.
+
+    What is signed already is shown as it is kept. Everything else is made now, from what the adapter remembers, and may
+    need an answer of the network first: a nonce, a counter.
+    """
+    network = configured(config, name)
+    wants = forward.wants(network, config.interval.length_s)
+    with open_outgoing(config.path(DATABASE_NAME)) as outgoing:
+        slots = outgoing.slots(wants, config.make_clock().now_ms(), at_ms)
+    if all(slot.job.body is not None for slot in slots):
+        return [Sent(slot, slot.job.body, is_kept=True, problem="") for slot in slots]
+    async with open_network(network, _signer(config, network, ask), _sources(config)) as adapter:
+        return [await _made(adapter, slot) for slot in slots]
+
+
+async def check(config: Config, name: str, ask: Ask | None) -> list[Check]:
+    """Return what is right and wrong with a network's key, clock, endpoint and gate; submits nothing."""
+    network = configured(config, name)
+    try:
+        signer = _signer(config, network, ask)
+    except ConfigError as error:
+        return [Check("key", ok=False, text=str(error))]
+    try:
+        async with asyncio.timeout(CHECK_S), open_network(network, signer, _sources(config)) as adapter:
+            return await adapter.check()
+    except ConfigError as error:
+        return [Check("settings", ok=False, text=str(error))]
+    except (NetworkError, OSError) as error:
+        return [Check("endpoint", ok=False, text=f"{error or type(error).__name__}; is `url` {network.url} right?")]
+    except TimeoutError:
+        return [Check("endpoint", ok=False, text=f"{network.url} did not answer in {CHECK_S:.0f} s; try again later.")]
+
+
+async def _made(adapter: Network, slot: Slot) -> Sent:
+    if slot.job.body is not None:
+        return Sent(slot, slot.job.body, is_kept=True, problem="")
+    try:
+        draft = await adapter.validate(slot.job.reports, slot.job.memory)
+        return Sent(slot, await adapter.sign(draft.body), is_kept=False, problem="")
+    except RefusedError as error:
+        return Sent(slot, None, is_kept=False, problem=f"It would not be sent: {error}.")
+    except NetworkError as error:
+        return Sent(slot, None, is_kept=False, problem=f"It cannot be made now: {error}.")
+
+
+def _signer(config: Config, network: NetworkConfig, ask: Ask | None) -> Signer | DigestSigner:
+    curve = kind_of(network).curve
+    return open_signer(network.key if curve else config.key, Path(config.home), curve or "P-256", ask)
+
+
+def _sources(config: Config) -> Sources:
+    """Return what adapters may ask, read beside whoever writes the database."""
+    path = config.path(DATABASE_NAME)
+
+    async def board(board_key: bytes) -> Board | None:
+        return next((board for board in read_boards(path) if board.board_key == board_key), None)
+
+    async def frames(board_key: bytes, ranges: Sequence[Sequence[int]]) -> list[bytes]:
+        with open_reader(path) as reader:
+            return list(reader.evidence(board_key, ranges))
+
+    async def readings(board_key: bytes, device: str, a: int, b: int) -> list[Reading]:
+        with open_reader(path) as reader:
+            return list(forward.readings_of(reader, (board_key.hex(), device), a, b))
+
+    return Sources(board, frames, readings, config.make_clock(), Path(config.home), config.interval.length_s)
