@@ -14,6 +14,7 @@ from openapi_spec_validator import validate
 from wattness.errors import ConfigError, StoreError
 from wattness.web import events, server
 from wattness.web.api import Api
+from wattness.web.books import Books
 from wattness.web.gate import LOGIN, LOGOUT, METRICS
 from wattness.web.manage import Manage
 from wattness.web.past import Past
@@ -27,7 +28,7 @@ NOW, make_home = _world["NOW"], _world["make_home"]
 
 def all_routes():
     given = sources(House(), "")
-    return [*Api(given).routes, *Past(given).routes, *Manage(given).routes]
+    return [*Api(given).routes, *Past(given).routes, *Books(given).routes, *Manage(given).routes]
 
 
 async def test_every_answer_has_the_form_that_is_described():

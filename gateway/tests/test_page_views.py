@@ -267,6 +267,18 @@ def test_networks_tell_what_waits_and_what_was_paid(browser, house):
         )
 
 
+def test_networks_account_for_each_day(browser, house):
+    with visiting(browser, house) as visit:
+        visit.enter()
+        settled(visit, "networks")
+        visit.wait_text("#view", "Worth")
+        told = visit.part(2)
+        assert "Fri 12 Jun" in told
+        assert "not told" in told
+        assert "points" in told
+        assert "no price" in told or "Set [money] currency" in told
+
+
 def test_another_view_at_an_unknown_address_is_now(browser, house):
     with visiting(browser, house) as visit:
         visit.enter()

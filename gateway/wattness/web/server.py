@@ -13,6 +13,7 @@ from wattness.errors import ConfigError
 
 from .answers import Live
 from .api import Api
+from .books import Books
 from .credentials import Credentials
 from .events import Events
 from .gate import LOGIN, LOGOUT, METRICS, OPEN, Gate
@@ -71,7 +72,7 @@ def make_app(sources: Sources) -> tuple[web.Application, Events]:
     """Return the application and its events; raises ConfigError when there is no token to log in with."""
     api, gate = Api(sources), open_gate(sources)
     events = Events(api, gate.admits)
-    routes = (*api.routes, *Past(sources).routes, *Manage(sources).routes)
+    routes = (*api.routes, *Past(sources).routes, *Books(sources).routes, *Manage(sources).routes)
     export = Export(sources)
     metrics = Metrics(sources, lambda: _counts(events, gate))
     special = (

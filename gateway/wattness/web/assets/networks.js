@@ -1,5 +1,6 @@
 // #networks: what waits, what was taken, what was paid; each network in its own unit, never summed over networks.
 
+import { accountsSection } from "./accounts.js";
 import { ask } from "./api.js";
 import { button, element, empty, facts, keep, setClass, setText } from "./dom.js";
 import { count, currentZone, duration, energy, minute, moment, percent, streamName, weekday, words } from "./format.js";
@@ -19,6 +20,7 @@ export function networksView(site) {
   );
   const rewards = element("div", { className: "table" });
   const reports = element("div", { className: "table" });
+  const accounts = accountsSection();
   const older = button(
     "Show older",
     () => {
@@ -40,6 +42,7 @@ export function networksView(site) {
       rewards,
     ),
     element("section", {}, element("h2", {}, "Reports"), reports, older),
+    accounts.node,
   );
   let shown = false,
     recent = RECENT,
@@ -58,6 +61,7 @@ export function networksView(site) {
     older.hidden = recent >= RECENT_MAX || intervals.length < recent;
     showRewards(rewards, daily);
     showReports(reports, intervals, site.live.streams);
+    await accounts.load(to);
   }
 
   function update() {
