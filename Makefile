@@ -54,8 +54,11 @@ firmware: $(READY) ## the board's program in .artefacts: an image for a ROM part
 	@$(BIN)/python -m wattprogram rom .artefacts/wattness.romfs
 	@$(BIN)/python -m wattprogram files .artefacts/board
 
-lock: ## pin every dependency by hash (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml
+
+lock: ## pin every dependency by hash, and those alone that the gateway's image needs (wants uv)
+	$(LOCK) --all-extras -o requirements.lock
+	$(LOCK) --extra pkcs11 --constraint requirements.lock -o gateway/deploy/requirements.lock
 
 clean: ## remove the environment and everything that was made
 	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .mpy_cache
