@@ -7,13 +7,13 @@ from contextlib import AsyncExitStack
 from decimal import Decimal
 from pathlib import Path
 
-import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from eth_account import Account
 from eth_account.messages import encode_defunct
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from civilclock import Clock as SandboxClock
 from emulator.networks import dimo_attestation as sandbox
@@ -76,7 +76,7 @@ class Rig:
 
     async def open(self, **settings) -> dimo_attestation.AttestationNetwork:
         config = NetworkConfig(name="car", kind="dimo_attestation", url=self.served.url)
-        config = msgspec.structs.replace(config, settings=self.served.settings | settings)
+        config = structs.replace(config, settings=self.served.settings | settings)
         sources = Sources(None, None, self.readings, CIVIL, self.folder)
         return await self.stack.enter_async_context(dimo_attestation.open_network(config, SIGNER, sources))
 
@@ -208,6 +208,16 @@ async def test_a_stream_without_a_car_is_not_stated(rig):
     network = await rig.open(vehicles={"1": 555})
     with pytest.raises(RefusedError, match="unknown_vehicle"):
         await network.validate([report()], {})
+
+
+async def test_a_car_and_its_charger_are_not_stated_both(rig):
+    with pytest.raises(ConfigError, match="once"):
+        await rig.open(vehicles={"vehicle": 555, "charger": 555})
+    network = await rig.open(vehicles={"charger": 555})
+    memory = (await network.validate([report()], {})).memory
+    for changes in ({"role": "vehicle"}, {"device": "1"}, {"board_key": bytes(32)}):
+        with pytest.raises(RefusedError, match="unknown_vehicle"):
+            await network.validate([structs.replace(report(), **changes)], memory)
 
 
 # Its server.

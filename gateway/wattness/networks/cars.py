@@ -7,35 +7,39 @@ from wattness.config import NetworkConfig
 from wattness.errors import ConfigError, RefusedError
 from wattness.model import Report
 
+from .base import Memory
+
 POLYGON, AMOY = 137, 80002  # chains: DIMO's own, and its test chain
 VEHICLES = {
     POLYGON: "0xbA5738a18d83D41847dfFbDC6101d37C69c9B0cF",
     AMOY: "0x45fbCD3ef7361d156e8b16F5538AE36DEdf61Da8",
 }
 SYNTHETICS = {POLYGON: "0x4804e8D1661cd1a1e5dDdE1ff458A7f878c0aC6D"}
-ANY = "*"  # the only car
 
 T = TypeVar("T")
 
 
 class Cars(Generic[T]):
-    """The cars of the settings by their streams' devices."""
+    """The cars of the settings, each under its stream's name, its device, or the role of which it is the only one."""
 
     def __init__(self, cars: Mapping[str, T]) -> None:
         self.cars = cars
-        self._only: tuple[bytes, str] | None = None  # the stream that "*" means
 
-    def of(self, report: Report) -> T:
-        """Return the car that a report is about; raises RefusedError."""
-        if report.device in self.cars:
-            return self.cars[report.device]
-        stream = (report.board_key, report.device)
-        if ANY in self.cars and self._only in {None, stream}:
-            self._only = stream
-            return self.cars[ANY]
-        raise RefusedError(
-            "unknown_vehicle", f"name the stream {report.device} in settings.vehicles, or not in devices"
-        )
+    def of(self, report: Report, memory: Memory) -> tuple[T, str]:
+        """Return the car that a report is about and the name it has in the settings; raises RefusedError.
+
+        Whoever asks must remember the name with the stream: a device or a role stands for one stream, for ever.
+        """
+        stream = stream_name(report)
+        name = next((name for name in (stream, report.device, report.role) if name in self.cars), None)
+        if name is None or (name != stream and memory.get(name, stream) != stream):
+            raise RefusedError("unknown_vehicle", f'name the stream "{stream}" in settings.vehicles, or leave it out')
+        return self.cars[name], name
+
+
+def stream_name(report: Report) -> str:
+    """Return what a stream is called in the settings, whatever other boards there are."""
+    return f"{report.board_key[:8].hex()}/{report.device}"
 
 
 def contract(config: NetworkConfig, key: str, known: Mapping[int, str], chain_id: int) -> str:
@@ -51,7 +55,5 @@ def check_cars(config: NetworkConfig, tokens: Mapping[str, int]) -> None:
     path = f"$.network[{config.name}].settings.vehicles"
     if not tokens:
         raise ConfigError(f"{path}: must name at least one car")
-    if ANY in tokens and len(tokens) > 1:
-        raise ConfigError(f'{path}: "*" is for the only car; name each stream instead')
     if len(set(tokens.values())) < len(tokens):
         raise ConfigError(f"{path}: one token stands for two streams; a car is reported once")

@@ -82,7 +82,7 @@ CATALOG: dict[str, Kind] = {
         title="Arkreen, consumption of a device",
         module="wattness.networks.arkreen_consumption",
         curve="",
-        roles=frozenset({"load", "charger"}),
+        roles=frozenset({"load"}),
         claims=frozenset({METER_DATA}),
         unit="AKRE",
         status="gated by a token",
@@ -112,7 +112,7 @@ CATALOG: dict[str, Kind] = {
         status="gated by a connection licence",
         gate="DIMO's staff must allow your connection licence, each car needs its vehicle and synthetic device tokens, "
         "and a new connection earns nothing until DIMO lists it; `url` must be set.",
-        serial="stream",
+        serial="network",
         production_hosts=("dis.dimo.zone",),
     ),
     "dimo_attestation": Kind(
@@ -126,6 +126,7 @@ CATALOG: dict[str, Kind] = {
         gate="Anybody with a DIMO developer licence gets a bearer token for this key's address; `url` must be set. "
         "Statements stand beside the car for those it lets read them; they are not paid by themselves.",
         window_s=86_400,
+        serial="network",
         production_hosts=("attest.dimo.zone",),
     ),
     "iotex": Kind(

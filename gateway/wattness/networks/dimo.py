@@ -20,7 +20,7 @@ from wattness.signing import DigestSigner, Signer
 
 from . import dimo_signals
 from .base import Check, Draft, Memory, Reconciled, Sources, settings_of
-from .cars import AMOY, SYNTHETICS, VEHICLES, Cars, check_cars, contract
+from .cars import AMOY, SYNTHETICS, VEHICLES, Cars, check_cars, contract, stream_name
 from .client_certificate import ClientCertificate
 from .cloudevent import Address, Header, Token, event, stamp, token_did
 from .dimo_signals import ADDED_ENERGY, GROSS_CAPACITY, Signal
@@ -49,7 +49,7 @@ class Vehicle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[network.settings]` of this kind."""
 
-    vehicles: dict[str, Vehicle]  # by the stream's device; "*" when there is but one
+    vehicles: dict[str, Vehicle]  # by "<kid>/<device>", "<device>", or "vehicle": the only one
     certificate: str = "dimo.crt"  # PEM, with its chain; its common name is the connection licence's address
     certificate_key: str = "dimo.key"  # PEM, mode 0600
     ca_file: str = ""  # of the server, where the system does not know it
@@ -82,10 +82,10 @@ class DimoNetwork:
 
     async def validate(self, reports: Sequence[Report], memory: Memory) -> Draft:
         """Return the event of a window, without what DIMO would not take; raises RefusedError."""
-        vehicle = self._cars.of(reports[0])
+        (vehicle, name), stream = self._cars.of(reports[0], memory), stream_name(reports[0])
         left_out: Counter[str] = Counter()
         end = reports[-1].b
-        session = Session(int(memory.get("session_mwh", 0)), int(memory.get("session_b", 0)))
+        session = Session(int(memory.get(f"{stream} mwh", 0)), int(memory.get(f"{stream} until", 0)))
         every_ms = max(self.settings.every_s * 1000, -(-(end - reports[0].a) // ROWS_MAX))
         found: list[Signal] = []
         for report in claimable(reports):
@@ -101,13 +101,15 @@ class DimoNetwork:
         if not good:
             raise RefusedError("no_signals", ", ".join(left_out) or "no row has a point that DIMO knows")
         data: dict[str, Any] = {}
-        if memory.get("constants_day") != end // DAY_MS:
+        if memory.get(f"{stream} day") != end // DAY_MS:
             data |= {"vin": vehicle.vin} if vehicle.vin else {}
             if vehicle.battery_kwh:
                 good.append(Signal(GROSS_CAPACITY, stamp(end), Decimal(str(vehicle.battery_kwh))))
         data["signals"] = [dimo_signals.as_json(signal) for signal in good]
-        kept = {"session_mwh": session.mwh, "session_b": session.b, "constants_day": end // DAY_MS}
-        return Draft(event(self._header(vehicle, reports, left_out), msgspec.json.encode(data)), kept)
+        kept: dict[str, int | str] = {name: stream, f"{stream} day": end // DAY_MS}
+        kept |= {f"{stream} mwh": session.mwh, f"{stream} until": session.b}
+        body = event(self._header(vehicle, reports, left_out), msgspec.json.encode(data))
+        return Draft(body, {**memory, **kept})
 
     def _header(self, vehicle: Vehicle, reports: Sequence[Report], left_out: Counter[str]) -> Header:
         chain = self.settings.chain_id

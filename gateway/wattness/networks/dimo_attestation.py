@@ -20,7 +20,7 @@ from wattwire import merkle
 
 from . import archive
 from .base import Check, Draft, Memory, Reconciled, Sources, settings_of
-from .cars import AMOY, VEHICLES, Cars, check_cars, contract
+from .cars import AMOY, VEHICLES, Cars, check_cars, contract, stream_name
 from .cloudevent import Address, Header, Token, event, stamp, token_did
 from .dimo import claimable
 from .dimo_signals import fed_from_outside
@@ -36,7 +36,7 @@ GATE = "get a new token with DIMO's developer licence and put it into token_file
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[network.settings]` of this kind."""
 
-    vehicles: dict[str, Token]  # the car's token by the device of its stream, or of its charger's; "*": the only one
+    vehicles: dict[str, Token]  # the car's by its stream or its charger's: "<kid>/<device>", "<device>", or the role
     token_file: str = "dimo.jwt"  # noqa: S105 - mode 0600: the bearer token that DIMO gave for our address
     chain_id: Annotated[int, Meta(ge=1)] = AMOY
     vehicle_contract: Address = ""  # by default DIMO's on that chain
@@ -60,9 +60,9 @@ class AttestationNetwork:
         self.contract = contract(config, "vehicle_contract", VEHICLES, self.settings.chain_id)
         self._cars = Cars(self.settings.vehicles)
 
-    async def validate(self, reports: Sequence[Report], memory: Memory) -> Draft:  # noqa: ARG002 - nothing to remember
+    async def validate(self, reports: Sequence[Report], memory: Memory) -> Draft:
         """Return the statement of a window, unsigned; raises RefusedError when nothing went into the car."""
-        token = self._cars.of(reports[0])
+        token, name = self._cars.of(reports[0], memory)
         fed, left_out = await self._fed(reports)
         if not fed:
             raise RefusedError("nothing_charged", ", ".join(left_out))
@@ -77,7 +77,7 @@ class AttestationNetwork:
             dataversion=STATEMENT,
         )
         data = {"subject": subject} | statement(reports, fed) | ({"leftOut": left_out} if left_out else {})
-        return Draft(event(header, msgspec.json.encode(data)))
+        return Draft(event(header, msgspec.json.encode(data)), {**memory, name: stream_name(reports[0])})
 
     async def _fed(self, reports: Sequence[Report]) -> tuple[list[Report], Counter[str]]:
         """Return the intervals in which energy came into the car from outside, and how many are left out and why."""

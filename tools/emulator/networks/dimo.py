@@ -71,7 +71,7 @@ def _settings(authority: Authority) -> dict[str, Any]:
         "ca_file": str(authority.file),
         "chain_id": CHAIN,
         "synthetic_contract": SYNTHETICS,
-        "vehicles": {"*": {"token_id": 555, "synthetic_token_id": 777}},
+        "vehicles": {"vehicle": {"token_id": 555, "synthetic_token_id": 777}},
     }
 
 

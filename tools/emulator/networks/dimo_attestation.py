@@ -133,4 +133,6 @@ async def serving(public_key: bytes, clock: Clock, faults: Faults) -> AsyncItera
         token.touch(0o600)
         token.write_text(issuer.token(PublicKey(public_key[1:]).to_checksum_address()))
         async with listening(app) as url:
-            yield Served(url, ledger, {"token_file": str(token), "chain_id": CHAIN, "vehicles": {"*": 555}})
+            yield Served(
+                url, ledger, {"token_file": str(token), "chain_id": CHAIN, "vehicles": {"vehicle": 554, "charger": 555}}
+            )
