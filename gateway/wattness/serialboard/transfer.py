@@ -73,7 +73,7 @@ def gone(path):
 ROM = """
 import vfs, hashlib
 try: vfs.umount("/rom")
-except Exception: pass
+except OSError: pass # it is not mounted
 d = vfs.rom_ioctl(2, 0)
 block = d.ioctl(5, 0) if hasattr(d, "ioctl") else vfs.rom_ioctl(6, 0)
 def erase(at, size):

@@ -1,6 +1,7 @@
 """Battery monitors of JBD, Daly and JK: their bytes from plain figures, an own implementation of each."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from emulator.radio.air import Air
@@ -25,7 +26,7 @@ class Pack:
     degrees: int = 25
 
 
-class Monitor:
+class Monitor(ABC):
     """What the families share: requests come in, frames go out, the next may be damaged."""
 
     gatt: Gatt
@@ -50,9 +51,9 @@ class Monitor:
         """Return the next frame."""
         return await self._said.get()
 
+    @abstractmethod
     def answer(self, request: bytes) -> bytes:
         """Return the frame that answers a request; nothing to what is none."""
-        raise NotImplementedError
 
 
 class Jbd(Monitor):
