@@ -123,6 +123,9 @@ async def test_a_changed_transaction_is_another_ones():
     raw = await evm.signed(evm.unsigned(1, 0, evm.Fees(1, 1, 1), evm.Call(REGISTRY, b"abc")), KeySigner())
     forged = raw.replace(b"abc", b"abd")
     assert Account.recover_transaction(forged) != address(KeySigner().public_key)
+    assert evm.signed_by(evm.parse_transaction(raw), KeySigner().public_key)
+    assert not evm.signed_by(evm.parse_transaction(forged), KeySigner().public_key)
+    assert not evm.signed_by(evm.parse_transaction(raw), KeySigner((4663).to_bytes(32, "big")).public_key)
 
 
 def test_what_a_chain_reverts_with_is_read():

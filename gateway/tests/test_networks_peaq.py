@@ -170,6 +170,25 @@ async def test_a_revert_is_final_and_says_why():
         assert memory == {"nonce": 1}  # a reverted transaction uses its nonce
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda kept: kept | {"data": kept["data"].replace("125500", "125501")}, "damaged"),
+        (lambda kept: kept | {"transaction": kept["transaction"][:-1] + "0"}, "not_ours"),
+        (lambda kept: kept | {"transaction": kept["transaction"][:-2]}, "damaged"),
+        (lambda kept: kept | {"transaction": "0xzz"}, "damaged"),
+        (lambda kept: {"data": kept["data"]}, "damaged"),
+    ],
+)
+async def test_what_the_disk_spoilt_is_never_sent(change, reason):
+    async with world() as (network, ledger, _):
+        body, _ = await signed(network, report())
+        with pytest.raises(RefusedError, match=reason):
+            await network.send(json.dumps(change(json.loads(body))).encode())
+        assert not ledger.taken
+        assert not ledger.refused
+
+
 async def test_an_account_without_coin_waits_for_it():
     async with world(signer=OTHER) as (network, ledger, _):
         body, _ = await signed(network, report())

@@ -3,6 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+
 from wattness.signing import DigestSigner
 
 from .ethereum import ADDRESS_SIZE, keccak256
@@ -13,6 +18,7 @@ TYPE_FEE_MARKET = b"\x02"  # EIP-1559
 WORD = 32
 TRANSACTION_BYTES_MAX = 131_072  # what nodes take of one
 DEPTH_MAX = 8
+_OF_DIGEST = ec.ECDSA(Prehashed(SHA256()))  # of any hash of 32 bytes
 _ERROR_TEXT = bytes.fromhex("08c379a0")  # Error(string), what require() reverts with
 _INTEGERS = {"uint8": 8, "uint256": 256}
 
@@ -64,6 +70,18 @@ async def signed(message: bytes, signer: DigestSigner) -> bytes:
     signature = await signer.sign_digest(keccak256(message))
     r, s, v = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big"), signature[64]
     return TYPE_FEE_MARKET + rlp([*_fields(message, 9), integer(v), integer(r), integer(s)])
+
+
+def signed_by(transaction: Transaction, public_key: bytes) -> bool:
+    """Whether the key with this uncompressed point signed a transaction."""
+    fields = _fields(transaction.raw, 12)
+    digest = keccak256(TYPE_FEE_MARKET + rlp(fields[:9]))
+    point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), public_key)
+    try:
+        point.verify(encode_dss_signature(number(fields[10]), number(fields[11])), digest, _OF_DIGEST)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def parse_transaction(raw: bytes) -> Transaction:

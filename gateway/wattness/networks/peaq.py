@@ -67,8 +67,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Signed(msgspec.Struct, frozen=True):
     """What is kept of an event: the transaction, and the exact bytes whose hash is in it."""
 
-    transaction: str  # raw, 0x-hex; its signature last
     data: str
+    transaction: str  # raw, 0x-hex
 
 
 class Event(NamedTuple):
@@ -107,18 +107,25 @@ class PeaqNetwork:
         event = make_event(reports, self.settings)
         nonce = int(memory.get("nonce", 0))  # of a fresh account; the chain corrects another one's
         message = evm.unsigned(self.settings.chain_id, nonce, self.settings.fees(), self._call(event))
-        return Draft(msgspec.json.encode(Signed("0x" + message.hex(), event.data.decode())), {"nonce": nonce + 1})
+        return Draft(msgspec.json.encode(Signed(event.data.decode(), "0x" + message.hex())), {"nonce": nonce + 1})
 
     async def sign(self, body: bytes) -> bytes:
         """Return the raw transaction, with the bytes that it stands for."""
         draft = msgspec.json.decode(body, type=Signed)
         raw = await evm.signed(bytes.fromhex(draft.transaction[2:]), self.signer)
-        return msgspec.json.encode(Signed("0x" + raw.hex(), draft.data))
+        return msgspec.json.encode(Signed(draft.data, "0x" + raw.hex()))
 
     async def send(self, signed: bytes) -> Receipt:
         """Bring the transaction into a block."""
-        kept = msgspec.json.decode(signed, type=Signed)
-        transaction = evm.parse_transaction(bytes.fromhex(kept.transaction[2:]))
+        try:
+            kept = msgspec.json.decode(signed, type=Signed)
+            transaction = evm.parse_transaction(bytes.fromhex(kept.transaction[2:]))
+        except ValueError as error:
+            raise RefusedError("damaged", f"what was kept is no transaction: {error}") from None
+        if not evm.signed_by(transaction, self.signer.public_key):
+            raise RefusedError("not_ours", f"the transaction is not signed by {self.address}")
+        if keccak256(kept.data.encode()) not in transaction.call.data:
+            raise RefusedError("damaged", "the transaction is not about the data that is kept with it")
         return self._receipt(transaction.hash, await self.carrier.deliver(transaction), kept.data)
 
     async def find(self, reports: Sequence[Report]) -> Receipt | None:
