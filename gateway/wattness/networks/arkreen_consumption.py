@@ -29,7 +29,8 @@ from .meter import IMPORT, energy_mwh, measured, only_stream, power_mw
 
 TIMEOUT_S = 10.0
 POWER_MW_MAX = ENERGY_MWH_MAX = (1 << 53) - 1  # beyond that JSON's numbers are no longer exact everywhere
-REFUSALS = {4003: "energy_smaller"}
+SMALLER = "energy_smaller"
+REFUSALS = {4003: SMALLER}
 GATES = {
     1000: "Arkreen does not take the token: put a good one into the file that settings.token_file names",
     4002: "Arkreen does not know settings.client_id: look it up in Arkreen's console",
@@ -78,7 +79,14 @@ class ConsumptionNetwork:
         late_s = self.clock.now_ms() // 1000 - json.loads(signed)["id"]
         if late_s > self.settings.late_max_s:
             raise RefusedError("late", f"it is of {late_s} s ago, and Arkreen would take it for now")
-        result = await self.rpc.call(signed, self._headers)
+        try:
+            result = await self.rpc.call(signed, self._headers)
+        except RefusedError as error:
+            if error.reason != SMALLER:
+                raise
+            raise RefusedError(
+                SMALLER, "Arkreen's counter is further: it has taken this energy already, or settings.start_mwh is low"
+            ) from None
         return Receipt(str(result)[:128], {"result": result})
 
     async def find(self, reports: Sequence[Report]) -> Receipt | None:  # noqa: ARG002 - Arkreen cannot be asked
