@@ -360,6 +360,19 @@ async def test_what_the_network_cannot_take_is_refused_here(tmp_path, changes, r
             await network.validate([report(**changes)], {"nonce": 0})
 
 
+async def test_a_message_of_another_key_is_given_up_and_the_next_one_goes(tmp_path):
+    async with world(tmp_path) as made:
+        body, memory = await signed(await made.life(signer=OTHER), report(), memory={"nonce": 0})
+        network = await made.life()
+        with pytest.raises(RefusedError, match="other_key"):
+            await network.send(body)
+        body, _ = await signed(network, report(1), memory=memory)
+        with pytest.raises(OutdatedError) as outdated:
+            await network.send(body)
+        body, _ = await signed(network, report(1), memory=outdated.value.memory)
+        assert (await network.send(body)).id == "nonce 1"
+
+
 async def test_a_second_stream_is_another_meter(tmp_path):
     async with world(tmp_path) as made:
         network = await made.life()
@@ -420,7 +433,7 @@ async def test_a_prover_takes_the_core_over_http(tmp_path):
         assert memory["nonce"] == 1
         assert console.ledger.counts() == {"taken": 1, "again": 1, "conflicts": 0, "refused": {}}
         with pytest.raises(RefusedError, match="http_400"):
-            await network.send(payload.join(body[:8], bytes(64)))
+            await network.way.deliver(payload.join(body[:8], bytes(64)))
         assert [check.ok for check in await network.check()] == [True, True, True]
     with pytest.raises(ConfigError, match="m3ter_id"):
         async with open_network(NetworkConfig(name="m", kind="m3tering", url=served.url), SIGNER, sources(tmp_path)):

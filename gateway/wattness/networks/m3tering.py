@@ -17,7 +17,7 @@ from wattness.signing import Signer
 
 from .base import Check, Draft, Memory, Reconciled, Sources, settings_of
 from .http import HttpClient
-from .m3tering_payload import HEAD, U32_MAX, Extension, decode, encode, join, place_of
+from .m3tering_payload import HEAD, U32_MAX, Extension, decode, encode, is_signed, join, place_of
 from .m3tering_ways import Console, Meter, Prover
 from .meter import EXPORT, energy_mwh, measured, only_stream
 from .mqtt import QUEUE_MAX, TIMEOUT_S, Connect, Line, broker_of
@@ -80,6 +80,8 @@ class M3teringNetwork:
     async def send(self, signed: bytes) -> Receipt:
         """Deliver; raises OutdatedError when the network's nonce is another."""
         message = decode(signed)
+        if not is_signed(signed, self.signer.public_key):  # a Console would never answer, and all later ones would wait
+            raise RefusedError("other_key", "the message was not signed by the key that is in use now")
         answer = await self.way.deliver(signed)
         if answer.nonce in {None, message.nonce}:  # the second: it took these bytes before, and its answer was lost
             return Receipt(f"nonce {message.nonce}", {**answer._asdict(), "nonce": message.nonce})
