@@ -2,71 +2,22 @@
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
+import runpy
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
 from eth_account import Account
 from eth_utils import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
-import civilclock
-from emulator.networks import peaq as sandbox
 from emulator.networks.peaq_events import parse_event
-from wattness.clock import Clock
-from wattness.config import NetworkConfig
-from wattness.errors import ConfigError, OutdatedError, RefusedError, UnavailableError
-from wattness.keys.held import HeldSecp256k1
-from wattness.model import Report
-from wattness.networks import evm
-from wattness.networks.base import Sources
-from wattness.networks.peaq import Settings, make_event, open_network
-from wattnet.faults import Faults
+from wattness.errors import OutdatedError, RefusedError, UnavailableError
+from wattness.networks.peaq import Settings, make_event
 
-SIGNER = HeldSecp256k1(ec.derive_private_key(4662, ec.SECP256K1()))
-OTHER = HeldSecp256k1(ec.derive_private_key(4663, ec.SECP256K1()))
-NOON_MS = 1_790_000_100_000
-STEP_MS = 300_000
-SET = {"machine_id": 4711, "registry": sandbox.REGISTRY, "chain_id": sandbox.CHAIN_ID}
-
-
-def report(index=0, **changes):
-    a = NOON_MS + index * STEP_MS
-    about = {
-        "board_key": bytes(range(32)),
-        "device": "0",
-        "role": "pv",
-        "profile": "sunspec",
-        "a": a,
-        "b": a + STEP_MS,
-        "figures": {"energy": {"energy_export": 125_500}, "covered_ms": STEP_MS},
-        "evidence": [[1, 1, 9]],
-        "root": index.to_bytes(32, "big"),
-    }
-    return Report(**(about | changes))
-
-
-async def nothing(*_):
-    raise AssertionError("peaq asks for no frames")
-
-
-def sources():
-    return Sources(nothing, nothing, nothing, Clock(), Path())
-
-
-@asynccontextmanager
-async def world(script=(), signer=SIGNER, **changes):
-    async with sandbox.serving_node(SIGNER.public_key, civilclock.Clock(), Faults(script=list(script))) as (at, node):
-        config = NetworkConfig(name="p", kind="peaq", url=at.url, settings=at.settings | changes)
-        async with open_network(config, signer, sources()) as network:
-            yield network, at.ledger, node
-
-
-async def signed(network, *reports, memory=None):
-    draft = await network.validate(reports, memory or {})
-    return await network.sign(draft.body), draft.memory
+WORLD = runpy.run_path(str(Path(__file__).with_name("peaq_world.py")))
+SET, NOON_MS, STEP_MS, OTHER = WORLD["SET"], WORLD["NOON_MS"], WORLD["STEP_MS"], WORLD["OTHER"]
+report, signed, world = WORLD["report"], WORLD["signed"], WORLD["world"]
 
 
 async def test_a_day_becomes_one_event_with_the_hash_of_its_exact_bytes():
@@ -275,94 +226,3 @@ def test_the_sums_are_exact_and_the_order_of_streams_is_nothing(energies, order)
         assert sums.get(name) == (sum(given_) if given_ else None)  # a missing energy is never zero
     assert event.value == sums.get("energy_export", 0) // 1000
     assert event == make_event([one for stream in streams for one in stream], settings)
-
-
-async def test_the_machine_says_that_it_is_there():
-    async with world() as (network, ledger, node):
-        await network.reconcile(-1)
-        await network.reconcile(-1)  # not due yet
-        assert node.heartbeats == 1
-        assert not ledger.refused
-
-
-async def test_a_heartbeat_by_another_key_or_digest_is_refused():
-    async with world(signer=OTHER) as (network, ledger, _):
-        with pytest.raises(RefusedError, match="wrong_signer"):
-            await network.reconcile(-1)
-        assert ledger.refused == {"heartbeat_wrong_signer": 1}
-    async with world(heartbeat_signature="keccak256") as (network, _, _):
-        with pytest.raises(RefusedError, match="wrong_signer"):
-            await network.reconcile(-1)
-
-
-async def test_check_tells_what_is_right_and_submits_nothing():
-    async with world() as (network, ledger, node):
-        checks = await network.check()
-        assert all(check.ok for check in checks), checks
-        assert {check.subject for check in checks} == {"key", "endpoint", "clock", "gate"}
-        node.active = False
-        gate = [check for check in await network.check() if not check.ok]
-        assert ["subscription" in check.text for check in gate] == [True]
-        assert ledger.counts() == {"taken": 0, "again": 0, "conflicts": 0, "refused": {}}
-    async with world(chain_id=5, signer=OTHER) as (network, _, _):
-        wrong = [check.text for check in await network.check() if not check.ok]
-        assert wrong[0].startswith("This is chain 31338")
-
-
-async def test_no_node_is_said_in_one_sentence():
-    config = NetworkConfig(name="p", kind="peaq", url="http://127.0.0.1:1", settings=SET)
-    async with open_network(config, SIGNER, sources()) as network:
-        assert [check.ok for check in await network.check()] == [True, False]
-        body, _ = await signed(network, report())
-        with pytest.raises(UnavailableError):
-            await network.send(body)
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"chain_id": 3338}, "production = true"),
-        ({"registry": "0x12"}, r"settings\.registry"),
-        ({"tip_max_gwei": 200}, "tip_max_gwei"),
-        ({"heartbeat_url": "ftp://x"}, "heartbeat_url"),
-        ({"unknown": 1}, "unknown"),
-    ],
-)
-async def test_settings_that_cannot_be_are_named(changes, words):
-    config = NetworkConfig(name="p", kind="peaq", url="http://127.0.0.1:1", settings=SET | changes)
-    with pytest.raises(ConfigError, match=words):
-        async with open_network(config, SIGNER, sources()):
-            pass
-
-
-async def raw_event(node, **changes):
-    """Send an event that the adapter would not make."""
-    event = {"machine": 4711, "type": 1, "currency": "", "at": 1_790_000_000, "trust": 0, "chain": 0} | changes
-    about = (event["machine"], event["type"], 0, event["currency"], event["at"], bytes(32), event["trust"])
-    data = evm.call_data(sandbox_call(), *about, event["chain"], bytes(32), b"")
-    call = evm.Call(bytes.fromhex(sandbox.REGISTRY[2:]), data)
-    message = evm.unsigned(sandbox.CHAIN_ID, 0, Settings(**SET).fees(), call)
-    node.take("0x" + (await evm.signed(message, SIGNER)).hex())
-
-
-def sandbox_call():
-    return "submitEvent(uint256,uint8,uint256,string,uint256,bytes32,uint8,uint256,bytes32,bytes)"
-
-
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"machine": 1}, "not_owner"),
-        ({"type": 2}, "bad_type"),
-        ({"currency": "EUR"}, "bad_currency"),
-        ({"type": 0, "currency": "eur"}, "bad_currency"),
-        ({"trust": 1}, "bad_trust"),
-        ({"chain": 1}, "bad_source"),
-        ({"at": 2**40}, "bad_time"),
-    ],
-)
-async def test_the_sandbox_refuses_every_kind_of_bad_event(changes, reason):
-    async with world() as (_, ledger, node):
-        await raw_event(node, **changes)
-        assert ledger.refused == {reason: 1}
-        assert not ledger.taken
