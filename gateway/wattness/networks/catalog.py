@@ -1,6 +1,7 @@
 """Every kind of network that the gateway knows, as data; its adapter is imported when it is opened."""
 
 from .base import Kind
+from .pathless import PATHLESS
 
 GENERATION, CARBON, METER_DATA, VEHICLE_DATA = "generation", "carbon", "meter_data", "vehicle_data"
 ALL_ROLES = frozenset({"pv", "battery", "grid", "load", "vehicle", "charger"})
@@ -179,4 +180,5 @@ CATALOG: dict[str, Kind] = {
         gate="Needs a Streamr node of yours (`url`) whose address may publish to the stream; who may read it is the "
         "stream's affair, and a transport pays nothing.",
     ),
+    **PATHLESS,
 }
