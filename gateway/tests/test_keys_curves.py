@@ -104,6 +104,12 @@ def test_a_key_of_each_curve_opens_again_and_as_no_other(tmp_path, curve, size):
             open_signer("file:a.key", tmp_path, other)
 
 
+def test_every_network_takes_the_keys_that_we_make(tmp_path):
+    for number in range(12):
+        made = new_key(f"file:{number}.key", tmp_path, "secp256k1")
+        assert made.public_key[-1] % 2 == 0  # compressed it begins with 02, as Glow wants
+
+
 def test_an_unknown_curve_is_named(tmp_path):
     for act in (open_signer, new_key):
         with pytest.raises(ConfigError, match="no keys of 'P-521'; there are P-256, secp256k1, Ed25519"):

@@ -27,11 +27,15 @@ def append(home: Path, sections: Sections, check: Callable[[Config], None]) -> N
     parts += [newline + section for section in wanted]
     new = "".join(parts)
     try:
-        check(parse(new, home))
+        config = parse(new, home)
     except ConfigError as error:
         raise ConfigError(
             f"{file} was not changed, for with what was to be added it would be wrong ({error}); add it by hand."
         ) from None
+    try:
+        check(config)
+    except ConfigError as error:
+        raise ConfigError(f"{file} was not changed: {error}") from None
     write(file, old, new)
 
 

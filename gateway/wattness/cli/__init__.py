@@ -21,6 +21,7 @@ from . import (
     home,
     judging,
     keys,
+    networks,
     operating,
     profiles,
     releases,
@@ -43,6 +44,7 @@ app.command("status")(operating.status)
 app.command("doctor")(operating.doctor)
 app.add_typer(boards.app, name="board")
 app.add_typer(keys.app, name="key")
+app.add_typer(networks.app, name="network")
 app.add_typer(operating.token_app, name="token")
 app.add_typer(devices.app, name="device")
 app.add_typer(profiles.app, name="profile")

@@ -75,6 +75,14 @@ class Curve(NamedTuple):
     signer: Callable[[Any], Signer | DigestSigner]
 
 
+def _make_secp256k1() -> ec.EllipticCurvePrivateKey:
+    """Return a key whose compressed form begins with 02: Glow takes no other, and nobody else minds."""
+    while True:
+        secret = ec.generate_private_key(ec.SECP256K1())
+        if secret.public_key().public_numbers().y % 2 == 0:
+            return secret
+
+
 def _on(curve: type[ec.EllipticCurve]) -> Callable[[object], bool]:
     return lambda secret: isinstance(secret, ec.EllipticCurvePrivateKey) and isinstance(secret.curve, curve)
 

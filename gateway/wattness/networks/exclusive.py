@@ -55,8 +55,8 @@ def check(networks: Sequence[NetworkConfig]) -> None:
     for first, second, rule in conflicts(networks):
         raise ConfigError(
             f"$.network: {first.name} ({kind_of(first).title}) and {second.name} ({kind_of(second).title}) would both "
-            f"claim the same energy ({rule.one} and {rule.other}): {rule.text}; give them different `devices`, or "
-            f"remove one."
+            f"claim the same energy ({' and '.join(sorted({rule.one, rule.other}))}): {rule.text}; give them different "
+            f"`devices`, or remove one."
         )
 
 
