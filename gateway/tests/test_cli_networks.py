@@ -97,7 +97,9 @@ async def said(run, *arguments):
 
 
 def digest(home):
-    return {file.name: hashlib.sha256(file.read_bytes()).digest() for file in home.iterdir() if file.suffix != ".db-shm"}
+    return {
+        file.name: hashlib.sha256(file.read_bytes()).digest() for file in home.iterdir() if file.suffix != ".db-shm"
+    }
 
 
 async def test_what_is_not_signed_is_made_as_it_will_be(wattness, home):
