@@ -19,7 +19,8 @@ from wattness.signing import Signer
 from wattwire import cbor, cose, frame
 from wattwire.errors import WireError
 
-from .base import Check, Draft, Memory, Reconciled, Sources
+from .base import Check, Draft, Memory, Reconciled, Sources, settings_of
+from .claims import Settings
 from .http import HttpClient, shaped
 
 AAD = b"wattnet/1"
@@ -202,6 +203,7 @@ def _report(signed: bytes) -> dict[str, Any]:
 async def open_network(config: NetworkConfig, signer: Signer, sources: Sources) -> AsyncIterator[WattnetNetwork]:
     """Open the adapter of one configured network; raises ConfigError."""
     check_url(config.url, ("http", "https"), f"$.network[{config.name}].url")
+    settings_of(config, Settings)  # which only `wattness rewards claim` uses; a misspelt one is said now
     connector = aiohttp.TCPConnector(limit=2 * config.in_flight + 2)
     async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
         yield WattnetNetwork(config.name, HttpClient(session, config.url, TIMEOUT_S), signer, sources)
