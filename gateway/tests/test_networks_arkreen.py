@@ -12,6 +12,7 @@ from eth_keys.datatypes import Signature
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from civilclock import Clock as SandboxClock
 from emulator.networks import arkreen as sandbox
 from wattness.errors import ConfigError, RefusedError, UnavailableError
 from wattness.networks import arkreen, arkreen_consumption, base58, http, meter
@@ -44,6 +45,9 @@ A2 = (
     '"dataList":["01006553f16400000016e36000000000075bca00"]}'
 )
 A2_SIGNATURE = "53K4GP43AkEc9GSCVkBDGvzEZHXPEGTUGP4LCafU7Phq8RuEmtgWpRGsFfzPax3NwkG14i1gN6yrwhxyheLaAD5Ep"
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=9)
 
 
 @pytest.fixture
@@ -292,6 +296,15 @@ async def test_the_sandbox_refuses_bad_signatures(world, signature):
     assert world.counts["refused"] == {"bad_signature": 1}
 
 
+@given(SCALARS, st.dictionaries(st.sampled_from(["version", "address", "dataList", "signature"]), SCALARS))
+def test_the_sandbox_answers_anything_by_an_error_of_its_own(method, params):
+    miners = sandbox.Miners(sandbox.Ledger(), KEY.public_key, SandboxClock())
+    with pytest.raises(sandbox.ApiError):
+        miners.report(params | {"address": miners.address}, b"")
+    with pytest.raises(sandbox.ApiError):
+        sandbox._call(json.dumps({"jsonrpc": "2.0", "method": method, "params": [params]}).encode())
+
+
 async def test_other_samples_for_a_time_that_was_reported_are_a_conflict(world):
     await world.serve()
     gateway = Gateway(await opened(world))
@@ -454,9 +467,6 @@ async def test_errors_of_the_protocol_are_told_apart(status, error, kind, words)
 async def test_only_a_clear_no_is_final(status, body, kind):
     with pytest.raises(kind):
         await called(status, body)
-
-
-SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=9)
 
 
 @settings(max_examples=50)

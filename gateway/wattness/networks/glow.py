@@ -217,5 +217,7 @@ def _server(config: NetworkConfig, settings: Settings, path: str) -> Server:
         )
     key = bytes.fromhex(settings.server_key)
     if not glow_wire.is_point(key):
-        raise ConfigError(f"{path}.settings.server_key: is no public key; it is in the server's list of its peers")
+        raise ConfigError(
+            f"{path}.settings.server_key: is no public key; the server tells its own under /api/v1/authorized-servers"
+        )
     return Server(host, url.port or UDP_PORT, settings.tcp_port, key)

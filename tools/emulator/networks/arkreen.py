@@ -186,10 +186,10 @@ class Api:
 def _call(body: bytes) -> dict[str, Any]:
     try:
         call = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ApiError(-32700, "bad_json") from None
     good = isinstance(call, dict) and call.get("jsonrpc") == "2.0" and isinstance(call.get("params"), dict)
-    if not good or "id" not in call or "method" not in call:
+    if not good or "id" not in call or not isinstance(call.get("method"), str):
         raise ApiError(-32600, "bad_request")
     return dict(call)
 
