@@ -27,6 +27,7 @@ class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     longitude: Longitude
     timezone: str = "UTC"  # whose days the history shows
     altitude_m: Annotated[float, msgspec.Meta(ge=-500, le=9000)] | None = None
+    h3_resolution: Annotated[int, msgspec.Meta(ge=0, le=9)] = 5  # of what others may be told: 5 is about 250 km²
     pv: list[Plane] = []
 
 

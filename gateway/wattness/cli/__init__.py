@@ -22,6 +22,7 @@ from . import (
     judging,
     keys,
     networks,
+    offering,
     operating,
     profiles,
     releases,
@@ -49,6 +50,7 @@ app.add_typer(operating.token_app, name="token")
 app.add_typer(devices.app, name="device")
 app.add_typer(profiles.app, name="profile")
 app.add_typer(releases.app, name="release")
+app.add_typer(offering.app, name="offer")
 app.add_typer(rewards.app, name="rewards")
 rewards.app.command("account")(claiming.account)
 rewards.app.command("claim")(claiming.claim)

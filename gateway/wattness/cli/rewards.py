@@ -94,10 +94,12 @@ def read(
     """Import payouts that the network itself does not tell the gateway of; a second time nothing is doubled."""
     from wattness import payfile
     from wattness.config import DATABASE_NAME, load
+    from wattness.networks import REWARD_UNITS
     from wattness.store.payouts import open_payouts
 
     config = load(context.obj)
-    defaults = {"network": network, "unit": unit or _units(config).get(network, "")}
+    known = _units(config).get(network) or REWARD_UNITS.get(network, "")
+    defaults = {"network": network, "unit": unit or known}
     entries = payfile.read_payouts(file, _timezone(config), {name: text for name, text in defaults.items() if text})
     with open_payouts(config.path(DATABASE_NAME)) as payouts:
         new = payouts.add(entries)

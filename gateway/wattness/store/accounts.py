@@ -1,8 +1,9 @@
 """What became of reports, and what was paid for them, by network and day."""
 
+import json
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -13,6 +14,8 @@ from wattness.errors import StoreError
 
 from .payouts import PRICES, PayoutEntry, PriceEntry, price_of
 from .schema import ask
+
+PAGE = 500  # intervals that are read at a time
 
 _SIMPLE = """
 SELECT network, state, CASE state WHEN 'discarded' THEN job.reason ELSE '' END, count(*)
@@ -43,6 +46,15 @@ class Told(NamedTuple):
     at_ms: int
     epoch: int
     amount: int
+
+
+class Measured(NamedTuple):
+    """A final interval that may be told of."""
+
+    a: int
+    b: int
+    figures: dict[str, Any]
+    verdict: str
 
 
 class Accounts:
@@ -97,10 +109,15 @@ class Accounts:
             for network, at_ms, unit, amount, reference in self._ask(query, since_ms, until_ms)
         ]
 
-    def networks(self) -> list[str]:
-        """Return every network that ever had a report or paid anything."""
-        query = "SELECT network FROM total UNION SELECT DISTINCT network FROM payout ORDER BY 1"
-        return [row[0] for row in self._ask(query)]
+    def measured(self, stream_id: int, since_ms: int, until_ms: int) -> Iterator[Measured]:
+        """Yield a stream's intervals that begin between two times, ascending; quarantined ones are left out."""
+        query = (
+            "SELECT a, b, figures, verdict FROM interval WHERE stream_id = ? AND a >= ? AND a < ?"
+            " AND verdict <> 'quarantined' ORDER BY a LIMIT ?"
+        )
+        while rows := self._ask(query, stream_id, since_ms, until_ms, PAGE):
+            yield from (Measured(a, b, json.loads(figures), verdict) for a, b, figures, verdict in rows)
+            since_ms = rows[-1][0] + 1
 
     def prices(self) -> list[PriceEntry]:
         """Return all prices, ascending."""
