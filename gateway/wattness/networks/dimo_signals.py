@@ -213,7 +213,7 @@ def as_json(signal: Signal) -> dict[str, Any]:
     value = signal.value
     if isinstance(value, Decimal):
         value = msgspec.Raw(number_text(value).encode())
-    return {"name": signal.name, "timestamp": signal.timestamp, "value": value}
+    return {"name": signal.name, "value": value, "timestamp": signal.timestamp}
 
 
 def number_text(value: Decimal) -> str:

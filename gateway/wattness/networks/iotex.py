@@ -66,8 +66,10 @@ class IotexNetwork:
 
     async def sign(self, body: bytes) -> bytes:
         """Return the task with its signature."""
-        signature = await self.signer.sign_digest(digest(body, self.settings.signed_keys))
-        return body[:-1] + f',"signature":"0x{signature[:64].hex()}"}}'.encode()
+        return body[:-1] + f',"signature":"0x{(await self._signature(body))[:64].hex()}"}}'.encode()
+
+    async def _signature(self, body: bytes) -> bytes:
+        return await self.signer.sign_digest(digest(body, self.settings.signed_keys))
 
     async def send(self, signed: bytes) -> Receipt:
         """Deliver a task; its id must follow from our signature."""
@@ -82,11 +84,9 @@ class IotexNetwork:
     async def find(self, reports: Sequence[Report]) -> Receipt | None:
         """Return the task of an earlier life: the same report, signed again, has the same id."""
         draft = await self.validate(reports, {})
-        for task in task_ids(await self.sign(draft.body)):
-            answer = await self.client.exchange("GET", f"{TASKS}/{task}")
-            if answer.status == 200:
-                return Receipt(task, {"task": task, "found": True})
-        return None
+        task = task_id(await self._signature(draft.body))
+        answer = await self.client.exchange("GET", f"{TASKS}/{task}")
+        return Receipt(task, {"task": task, "found": True}) if answer.status == 200 else None
 
     async def reconcile(self, after_epoch: int) -> Reconciled:  # noqa: ARG002 - it is not asked
         """Return nothing: what a project pays, it pays in its own way."""
@@ -154,8 +154,12 @@ def go_json(body: bytes) -> bytes:
 def task_ids(signed: bytes) -> tuple[str, str]:
     """Return the two ids that a task can have: one of them is of our key."""
     signature = bytes.fromhex(msgspec.json.decode(signed, type=_Signed).signature[2:])
-    low, high = ("0x" + keccak256(signature + bytes((bit,))).hex() for bit in (0, 1))
-    return low, high
+    return task_id(signature + b"\0"), task_id(signature + b"\1")
+
+
+def task_id(signature: bytes) -> str:
+    """Return the id of the task with a signature (r‖s‖v)."""
+    return "0x" + keccak256(signature).hex()
 
 
 def _object(body: bytes) -> dict[str, Any]:
