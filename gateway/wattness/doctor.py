@@ -17,6 +17,7 @@ import aiomqtt
 import apsw
 from bleak import BleakScanner
 
+from . import keyuses
 from .broker import find_program
 from .config import DATABASE_NAME, Config, NetworkConfig, load, split_address
 from .devices import BLE, parse_address
@@ -24,6 +25,7 @@ from .endpoints import connection, remote, tls_context
 from .errors import ConfigError, StoreError
 from .ingest.ble import LOST, why
 from .keys import open_signer
+from .keys.looking import look
 from .lock import FileLock
 from .model import Endpoint
 from .networks import settled
@@ -81,10 +83,10 @@ def is_running(config: Config) -> bool:
 
 def _keys(config: Config) -> Iterator[Finding]:
     try:
-        open_signer(config.key, Path(config.home))
-        yield Finding(OK, "key", f"{config.key} can sign")
-    except ConfigError as error:
-        yield Finding(FAILURE, "key", str(error), "`wattness key new` makes one; a lost one comes back from a backup.")
+        used = keyuses.uses(config)
+    except ConfigError:  # a network's; it is told with the network
+        used = [keyuses.of(config, "")]
+    yield from (_key(use, Path(config.home)) for use in used)
     try:
         read_token(Path(config.home))
         yield Finding(OK, "token", f"{TOKEN_NAME} is private")
@@ -93,6 +95,19 @@ def _keys(config: Config) -> Iterator[Finding]:
     mode = Path(config.home).stat().st_mode
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
         yield Finding(FAILURE, "home", f"others may write to {config.home}", f"Run `chmod 700 {config.home}`.")
+
+
+def _key(use: keyuses.Use, home: Path) -> Finding:
+    subject = "key" if use.what == keyuses.GATEWAY else f"key of {use.what}"
+    try:
+        open_signer(use.uri, home, use.curve)
+    except ConfigError as error:
+        if look(use.uri, home, use.curve).kept == "sealed":
+            remedy = "Look at it from within the service, which must be given the passphrase, or run it by hand."
+            return Finding(WARNING, subject, f"{use.uri} is sealed, and whether it opens is not known here", remedy)
+        remedy = f"`{use.command}` makes one; a lost one comes back by `wattness key restore`."
+        return Finding(FAILURE, subject, str(error), remedy)
+    return Finding(OK, subject, f"{use.uri} can sign")
 
 
 def _clock(config: Config) -> Iterator[Finding]:

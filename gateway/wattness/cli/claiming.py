@@ -57,9 +57,9 @@ def claim(
 
 def _owner(uri: str, home: "Path") -> "DigestSigner":
     from wattness.keys import open_signer
+    from wattness.keyuses import Use
 
     from .asking import ask
-    from .keyuses import Use
 
     file = Use("account", uri, "secp256k1").file(home)
     if file is not None and not file.exists():

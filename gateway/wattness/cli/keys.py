@@ -12,8 +12,7 @@ from .operating import echo_json
 
 if TYPE_CHECKING:
     from wattness.config import Config
-
-    from .keyuses import Use
+    from wattness.keyuses import Use
 
 app = typer.Typer(help="The gateway's own key, and those that networks know it by.", no_args_is_help=True)
 
@@ -31,8 +30,7 @@ def new(
     """Make a key; never overwrites one."""
     from wattness.config import load
     from wattness.keys import new_key
-
-    from .keyuses import of
+    from wattness.keyuses import of
 
     use = of(load(context.obj), network)
     sealing = new_passphrase(passphrase_file, use.uri) if encrypt or passphrase_file is not None else None
@@ -46,8 +44,7 @@ def show(context: typer.Context, network: Network = "") -> None:
     """Show a key's public part, and what boards and networks know it by; needs no passphrase."""
     from wattness.config import load
     from wattness.keys.looking import public_key
-
-    from .keyuses import of
+    from wattness.keyuses import of
 
     use = of(load(context.obj), network)
     _show(use, public_key(use.uri, context.obj, use.curve, ask))
@@ -60,8 +57,7 @@ def list_keys(
     """List every key that the configuration names, and how it is kept; no secrets."""
     from wattness.config import load
     from wattness.keys.looking import look
-
-    from .keyuses import uses
+    from wattness.keyuses import uses
 
     found = []
     for use in uses(load(context.obj)):
@@ -81,8 +77,7 @@ def encrypt(context: typer.Context, network: Network = "", passphrase_file: Pass
     """Seal a key by a passphrase where it lies."""
     from wattness.config import load
     from wattness.keys.rotation import seal_in_place
-
-    from .keyuses import of
+    from wattness.keyuses import of
 
     use = of(load(context.obj), network)
     seal_in_place(use.uri, context.obj, use.curve, new_passphrase(passphrase_file, use.uri))
@@ -138,10 +133,9 @@ def rotate(context: typer.Context, network: NeededNetwork) -> None:
     """Give a network another key; the old one stays beside it. Only while the gateway stands still."""
     from wattness.config import DATABASE_NAME, load
     from wattness.keys.rotation import rotate as put_new
+    from wattness.keyuses import of, uses
     from wattness.lock import HomeLock
     from wattness.store.outgoing import open_outgoing
-
-    from .keyuses import of, uses
 
     config = load(context.obj)
     use = of(config, network)
@@ -189,7 +183,7 @@ def _tell_sealed(use: "Use") -> None:
 
 def _places(config: "Config") -> tuple[list[Path], list[str]]:
     """Return the key files in the home, and the URIs of what is elsewhere."""
-    from .keyuses import uses
+    from wattness.keyuses import uses
 
     home = Path(config.home)
     inside, elsewhere = [], []

@@ -169,8 +169,7 @@ def _free_name(kind: str, taken: set[str]) -> str:
 
 def _say_next(home: "Path", name: str, kind: "Kind") -> None:
     from wattness.config import load
-
-    from .keyuses import uses
+    from wattness.keyuses import uses
 
     typer.echo(f"{name} is added to gateway.toml; the old one is gateway.toml.bak. {kind.gate}")
     steps = [f"`wattness network check {name}`", "restart the gateway"]

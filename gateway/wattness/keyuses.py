@@ -20,6 +20,14 @@ class Use(NamedTuple):
     uri: str
     curve: str
 
+    @property
+    def command(self) -> str:
+        """What makes it."""
+        if self.what == GATEWAY:
+            return "wattness key new"
+        kind, _, name = self.what.partition(" ")
+        return f"wattness key new --network {name}" if kind == "network" else "wattness device key new"
+
     def file(self, home: Path) -> Path | None:
         """The file that it is in, if it is in one."""
         scheme, _, rest = self.uri.partition(":")
