@@ -158,6 +158,39 @@ def test_posting_again_and_dying_in_between_cost_nothing(ledger, operator, deplo
         contracting.post(ledger, operator)
 
 
+def test_a_contract_whose_maker_was_killed_is_found_again(ledger, operator):
+    operator.ask("evm_setAutomine", False)
+    killed = operator._replace(account=Killed(operator.account))
+    with pytest.raises(KeyboardInterrupt):
+        contracting.deploy(ledger, killed, WEI, 5)
+    assert accounts.contract(ledger) is None
+    operator.ask("eth_sendRawTransaction", "0x" + killed.account.signed.raw_transaction.hex())
+    with pytest.raises(contracting.ChainError, match="under way"):
+        contracting.deploy(ledger, operator, WEI, 5)
+    operator.ask("evm_mine")
+    made = contracting.deploy(ledger, operator, WEI, 5)
+    assert held(operator, made.address) == 5
+    assert operator.number("eth_getTransactionCount", operator.account.address, "latest") == 1
+    assert contracting.deploy(ledger, operator, WEI, 5) == made
+
+
+def test_a_contract_whose_maker_was_killed_before_the_chain_had_it_is_made(ledger, operator):
+    with pytest.raises(KeyboardInterrupt):
+        contracting.deploy(ledger, operator._replace(account=Killed(operator.account)), WEI, 0)
+    assert contracting.deploy(ledger, operator, WEI, 0).wei_per_point == WEI
+
+
+class Killed:
+    """An account whose process ends when it has signed."""
+
+    def __init__(self, account):
+        self.account, self.address, self.signed = account, account.address, None
+
+    def sign_transaction(self, transaction):
+        self.signed = self.account.sign_transaction(transaction)
+        raise KeyboardInterrupt
+
+
 def test_what_was_put_in_before_is_not_put_in_again(ledger, operator):
     owe(ledger)
     made = contracting.deploy(ledger, operator, WEI, 2 * TOTAL * WEI)

@@ -84,6 +84,16 @@ def contract(ledger: Ledger) -> Contract | None:
     return Contract(rows[0]["chain_id"], rows[0]["address"], int(rows[0]["wei_per_point"])) if rows else None
 
 
+def begin_contract(ledger: Ledger, maker: str) -> None:
+    """Keep which account's transaction is about to make the contract: its address follows from the two."""
+    ledger.db.execute("INSERT INTO setting VALUES ('contract', ?) ON CONFLICT DO UPDATE SET value = ?", (maker, maker))
+
+
+def begun_contract(ledger: Ledger) -> str:
+    """Return what `begin_contract` kept, empty when nothing was begun."""
+    return str(ledger.db.execute("SELECT value FROM setting WHERE name = 'contract'").get or "")
+
+
 def note_contract(ledger: Ledger, made: Contract) -> None:
     """Keep the contract; there is one, for ever, as what it owes cannot move to another."""
     ledger.db.execute(

@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import rlp  # type: ignore[import-untyped]
 from eth_abi.abi import decode, encode
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
@@ -98,13 +99,33 @@ class Operator(NamedTuple):
 
 
 def deploy(ledger: Ledger, operator: Operator, wei_per_point: int, fund_wei: int) -> Contract:
-    """Make the contract of this network, or return the one that there is."""
-    known = accounts.contract(ledger)
+    """Make the contract of this network, or return the one that there is, also when its maker was killed."""
+    known = accounts.contract(ledger) or _begun(ledger, operator)
     if known:
         return known
-    bytecode = json.loads(ARTEFACT.read_text())["bytecode"]
+    bytecode, sender = json.loads(ARTEFACT.read_text())["bytecode"], operator.account.address
+    nonce = operator.number("eth_getTransactionCount", sender, "pending")
+    accounts.begin_contract(ledger, f"{sender} {nonce}")
     receipt = operator.do("", "0x" + bytecode + encode(["uint256"], [wei_per_point]).hex(), fund_wei)
-    made = Contract(operator.number("eth_chainId"), to_checksum_address(receipt["contractAddress"]), wei_per_point)
+    return _noted(ledger, operator, to_checksum_address(receipt["contractAddress"]))
+
+
+def _begun(ledger: Ledger, operator: Operator) -> Contract | None:
+    """Return the contract that a run made and did not live to note; raises ChainError while it is under way."""
+    sender, _, nonce = accounts.begun_contract(ledger).partition(" ")
+    if not sender:
+        return None
+    address = to_checksum_address(keccak(rlp.encode([bytes.fromhex(sender[2:]), int(nonce)]))[12:])
+    if operator.ask("eth_getCode", address, "latest") != "0x":
+        return _noted(ledger, operator, address)
+    if operator.number("eth_getTransactionCount", sender, "pending") > int(nonce):
+        raise ChainError(f"an earlier run's contract {address} is under way; run this again when it has arrived")
+    return None
+
+
+def _noted(ledger: Ledger, operator: Operator, address: str) -> Contract:
+    (wei_per_point,) = operator.read(address, "weiPerPoint()", ["uint256"])
+    made = Contract(operator.number("eth_chainId"), address, wei_per_point)
     accounts.note_contract(ledger, made)
     return made
 
