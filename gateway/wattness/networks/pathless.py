@@ -11,7 +11,8 @@ _CARS = frozenset({"vehicle"})
 _HOME = frozenset({"pv", "battery", "grid", "load", "charger"})
 _LOADS = frozenset({"load"})
 
-_ROWS: tuple[tuple[str, str, frozenset[str], str, str, str, str], ...] = (  # name, title, roles, unit, status, what stands in the way, what can be given
+# name, title, roles, unit, status, what stands in the way, what can be given
+_ROWS: tuple[tuple[str, str, frozenset[str], str, str, str, str], ...] = (
     ("hivemapper", "Hivemapper, maps by dashcams", _CARS, "HONEY", "no public path",
      "Takes images of its own sealed cameras only; their plugins read the camera and submit nothing", MOBILITY),
     ("natix", "Natix, maps by phones and cars' cameras", _CARS, "NATIX", "no public path",
