@@ -113,7 +113,8 @@ class M3teringNetwork:
 
     async def _question(self) -> bytes:
         """Return a message that claims nothing and asks for the nonce."""
-        return await self.sign(encode(0, 0, Extension()))
+        body = encode(0, 0, Extension())
+        return join(body, await self.signer.sign(body))
 
     async def _next_nonce(self, memory: Memory, grown_mwh: int) -> int:
         """Return the nonce to use; raises RefusedError for what an earlier life, lost with a backup, has sent."""

@@ -97,6 +97,7 @@ class Line:
     async def _leave(self) -> None:
         client, self._client = self._client, None
         if client is not None:
+            _end(client)
             with contextlib.suppress(aiomqtt.MqttError):
                 await client.__aexit__(None, None, None)
 

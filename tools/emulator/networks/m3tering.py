@@ -167,7 +167,7 @@ async def serving(public_key: bytes, clock: Clock, faults: Faults) -> AsyncItera
 async def serving_console(console: Console, faults: Faults) -> AsyncIterator[Served]:
     """Serve this Console behind a broker of its own."""
     async with listening(Broker(console, faults).server) as url:
-        yield Served(url, console.ledger, {"answer_s": 2.0})
+        yield Served(url, console.ledger, {"answer_s": 1.0})
 
 
 @asynccontextmanager
