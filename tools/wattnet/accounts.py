@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from .ledger import Gateway, Ledger
 from .shares import Share, proof, root
 
-EPOCHS_PER_ANSWER = 100
+EPOCHS_PER_ANSWER = 20
 
 _OPEN = (
     "FROM payout JOIN payee USING (gateway_id) WHERE payout.epoch <= ?1 AND NOT EXISTS "
