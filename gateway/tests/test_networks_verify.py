@@ -3,6 +3,8 @@
 import base64
 import io
 import json
+import subprocess
+import sys
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -84,3 +86,21 @@ def test_what_cannot_be_verified_says_why():
 def test_any_line_is_told_good_or_bad(kind, line):
     for found in verified(kind, line, key=P256.public_key[1:]):
         assert found["ok"] is False
+
+
+def run(*words, text=""):
+    command = [sys.executable, "-m", "wattness", "network", "verify", *words]
+    done = subprocess.run(command, input=text.encode(), capture_output=True, check=False)
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr.decode()
+
+
+async def test_the_command_line(tmp_path):
+    file = tmp_path / "tokens"
+    file.write_text(await token() + "\n")
+    code, found, _ = run("sourceful", str(file), "--key", P256.public_key[1:].hex())
+    assert (code, found[0]["ok"], found[0]["serial"]) == (0, True, "S1")
+    code, found, _ = run("m3tering", "-", text=json.dumps(GENESIS) + "\n00\n")
+    assert (code, [one["ok"] for one in found]) == (1, [True, False])
+    code, _, error = run("sourceful", str(file))
+    assert code == 2
+    assert "--key is missing" in error

@@ -28,6 +28,7 @@ from . import (
     releases,
     replaying,
     rewards,
+    verifying,
 )
 
 __all__ = ["app", "main"]
@@ -46,6 +47,7 @@ app.command("doctor")(operating.doctor)
 app.add_typer(boards.app, name="board")
 app.add_typer(keys.app, name="key")
 app.add_typer(networks.app, name="network")
+networks.app.command("verify")(verifying.verify)
 app.add_typer(operating.token_app, name="token")
 app.add_typer(devices.app, name="device")
 app.add_typer(profiles.app, name="profile")
