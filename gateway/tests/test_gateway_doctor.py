@@ -17,7 +17,7 @@ from wattness import doctor, systemd
 from wattness.clock import Clock
 from wattness.config import CONFIG_NAME
 from wattness.doctor import FAILURE, OK, WARNING, examine, worst
-from wattness.keys import new_key
+from wattness.keys import new_key, sealed
 from wattness.store.registry import open_registry
 from wattness.store.sqlite import Settings, open_store
 from wattness.web.credentials import new_token
@@ -61,6 +61,19 @@ async def test_a_secret_that_others_may_read_is_a_failure(home, name, subject):
     assert (await found(home, subject))[0][0] == FAILURE
     (home / name).unlink()
     assert (await found(home, subject))[0][0] == FAILURE
+
+
+async def test_every_key_is_looked_at(home, monkeypatch):
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    monkeypatch.setattr(sealed, "COST", 2)
+    with (home / "gateway.toml").open("a") as file:
+        file.write('\n[[network]]\nname = "days"\nkind = "arweave"\n')
+    assert (await found(home, "key of network days"))[0][0] == FAILURE
+    new_key("file:days.key", home, "secp256k1", lambda: "correct horse")
+    assert (await found(home, "key of network days"))[0][0] == WARNING
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(home))
+    (home / "wattness.passphrase").write_text("correct horse")
+    assert await found(home, "key of network days") == [(OK, "file:days.key can sign")]
 
 
 async def test_a_home_that_others_may_write_is_a_failure(home):

@@ -1,7 +1,6 @@
 """What is wrong with an installation, each finding with its remedy: the configuration, files, clock, disk, services."""
 
 import asyncio
-import ctypes
 import shutil
 import socket
 import ssl
@@ -19,6 +18,8 @@ from bleak import BleakScanner
 
 from . import keyuses
 from .broker import find_program
+from .clock import TIME_ERROR
+from .clock import adjtimex as _adjtimex
 from .config import DATABASE_NAME, Config, NetworkConfig, load, split_address
 from .devices import BLE, parse_address
 from .endpoints import connection, remote, tls_context
@@ -42,7 +43,6 @@ DISK_FREE_LOW = 1 << 30
 SILENT_MS = 15 * 60_000
 WAITING_MS = 6 * 3_600_000
 CONNECT_S = 5.0
-TIME_ERROR = 5  # of adjtimex(2): not synchronised
 
 
 class Finding(NamedTuple):
@@ -122,11 +122,6 @@ def _clock(config: Config) -> Iterator[Finding]:
         )
     else:
         yield Finding(OK, "clock", time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()))
-
-
-def _adjtimex() -> int:
-    buffer = ctypes.create_string_buffer(512)  # struct timex, all zero: change nothing
-    return int(ctypes.CDLL(None).adjtimex(buffer))
 
 
 def _sqlite(_: Config) -> Iterator[Finding]:

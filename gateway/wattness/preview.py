@@ -1,11 +1,13 @@
 """A look at one network from outside a running gateway: what it would be sent, and what it says of itself."""
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from . import forward
+from .clock import TIME_ERROR, adjtimex
 from .config import DATABASE_NAME, Config, NetworkConfig
 from .errors import ConfigError, NetworkError, RefusedError
 from .keys import Ask, DigestSigner, Signer, open_signer
@@ -63,13 +65,24 @@ async def check(config: Config, name: str, ask: Ask | None) -> list[Check]:
         return [Check("key", ok=False, text=str(error))]
     try:
         async with asyncio.timeout(CHECK_S), open_network(network, signer, _sources(config)) as adapter:
-            return await adapter.check()
+            found = await adapter.check()
     except ConfigError as error:
         return [Check("settings", ok=False, text=str(error))]
     except (NetworkError, OSError) as error:
         return [Check("endpoint", ok=False, text=f"{error or type(error).__name__}; is `url` {network.url} right?")]
     except TimeoutError:
         return [Check("endpoint", ok=False, text=f"{network.url} did not answer in {CHECK_S:.0f} s; try again later.")]
+    return found if any(one.subject == "clock" for one in found) else [*found, _clock(config, network)]
+
+
+def _clock(config: Config, network: NetworkConfig) -> Check:
+    """What is known of the clock where the network does not tell the time."""
+    if config.clock.rate != 1 or config.clock.real_ms:
+        text = "Time is simulated, which is for tests; remove [clock] from the configuration to report in earnest."
+        return Check("clock", ok=not network.production, text=text)
+    kept = sys.platform != "linux" or adjtimex() != TIME_ERROR
+    text = "network time keeps this clock." if kept else "the system does not say who keeps this clock: look at NTP."
+    return Check("clock", ok=True, text=f"The network does not tell the time; {text}")
 
 
 async def _made(adapter: Network, slot: Slot) -> Sent:

@@ -50,7 +50,8 @@ def show(facts: dict[str, Any]) -> None:
 
 def _about(each: dict[str, Any]) -> list[str]:
     claims = f" Claims {' and '.join(each['claims']).replace('_', ' ')}." if each["claims"] else ""
-    return [f"From here: {each['gives']}.", each["gate"] + claims]
+    here = [f"From here: {each['gives']}."] if each["is_open"] else []  # else the gate says what can be given
+    return [*here, each["gate"] + claims]
 
 
 def _metered(config: Config) -> tuple[list[StreamView], dict[str, dict[str, int]]]:
@@ -72,6 +73,7 @@ def _kind(name: str, kind: Kind, config: Config, streams: Sequence[StreamView]) 
         "status": kind.status,
         "gate": kind.gate,
         "gives": _gives(kind, streams),
+        "is_open": bool(kind.module),
         "claims": sorted(kind.claims),
         "unit": kind.unit,
         "curve": kind.curve,
@@ -82,7 +84,7 @@ def _kind(name: str, kind: Kind, config: Config, streams: Sequence[StreamView]) 
 def _gives(kind: Kind, streams: Sequence[StreamView]) -> str:
     """Say what of this home such a network could be told today."""
     if not kind.roles:
-        return "–"
+        return "nothing that is metered"
     found = [f"{stream.role} {stream.device} of {stream.board}" for stream in streams if stream.role in kind.roles]
     if not found:
         return NOTHING.format(" or ".join(sorted(kind.roles)) if len(kind.roles) < NAMED_MAX else "stream")
