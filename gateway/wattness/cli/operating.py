@@ -11,7 +11,7 @@ token_app = typer.Typer(help="The token that opens the page and the API.", no_ar
 CONFIG_TEXT = """\
 # The gateway's configuration. Everything is optional; what is commented out shows the default.
 
-# key = "file:gateway.key"            # made by `wattness key new`
+# key = "file:gateway.key"            # made by `wattness key new`; or credential:NAME, or pkcs11:…
 
 [mqtt]
 # The gateway runs a broker of its own for the boards. To let boards on your network reach it, listen on its address:
@@ -71,10 +71,13 @@ CONFIG_TEXT = """\
 # clients = ["192.168.1.0/24"]        # who may read; all when empty
 # allow = [{client = "192.168.1.5", first = 40100, last = 40101}]  # who may write what; nobody when empty
 
-# [[network]]                         # one for each reward network
+# [[network]]                         # one for each reward network; `wattness network list`, `wattness network add`
 # name = "wattnet"
 # kind = "wattnet"
 # url = "http://127.0.0.1:9000"
+# production = false                  # its url is a network in earnest, not a test endpoint
+# key = "file:wattnet.key"            # `wattness key new --network wattnet`, for kinds that know us by a key of its own
+# devices = []                        # the streams' ids; empty: all that it takes
 """
 
 
