@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wattwire import digest, evidence, frame
+from wattwire import evidence, frame
 from wattwire.errors import WireError
 
 TESTS = Path(__file__).resolve().parent
@@ -290,55 +290,3 @@ def test_figures_are_what_the_clauses_say(case, start, length):
     counters = tuple((name, None) for name in names[1:])
     a, b = T + start, T + start + length
     assert evidence.figures(records, "0", a, b) == reference(rows, role, counters, a, b)
-
-
-def blocks_of(records, device="0"):
-    bodies, dated = evidence.streams_by_hash(records), evidence.dates(records)
-    for record in records:
-        if record.kind == frame.KIND_ROWS:
-            body, start = bodies[record.body.streams_hash], evidence.unix_of_up(record, dated)
-            for entry in record.body.entries:
-                if start is not None and evidence.devices(body)[entry.stream] == device:
-                    yield digest.Block(entry, digest.Plan(body.streams[entry.stream]), start)
-
-
-@settings(max_examples=300)
-@given(boards(), st.lists(st.tuples(st.integers(-1000, 600_000), st.integers(1, 900_000)), max_size=4))
-def test_digests_change_no_figure(case, intervals):
-    records, *_ = case
-    blocks = list(blocks_of(records))
-    for start, length in intervals if blocks else ():
-        a, b = T + start, T + start + length
-        found = digest.figures(blocks, a, b)
-        assert found in (None, evidence.figures(records, "0", a, b))
-
-
-@settings(max_examples=300)
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 90_000), st.integers(1, 9), st.sampled_from([1000, 10_000, 60_000, 130_000])),
-        max_size=8,
-    ),
-    st.integers(-10_000, 400_000),
-    st.integers(1, 400_000),
-    st.randoms(use_true_random=False),
-)
-def test_digests_of_even_frames_change_no_figure(frames, start, length, source):
-    points = (
-        frame.Point("energy_import", "Wh", 0, 10_000),
-        frame.Point("power", "W", source.choice([-5, -1, 1]), None),
-        frame.Point("energy_export", "Wh", source.choice([-4, 0]), None),
-    )
-    board = dated_board(PV._replace(points=points))
-    at, counter = T + 1, source.choice([0, 9000, 9999])
-    for pause, size, dt in frames:
-        rises = [source.choice([0, 3, 50]) for _ in range(size)]
-        column = [(counter := (counter + rise) % 10_000) for rise in rises]
-        if source.random() < 0.2:
-            column[source.randrange(size)] = source.choice([None, 0])
-        power = [source.randint(-9999, 9999) for _ in range(size)]
-        board.rows(at - T, at, column, power, sorted(power), dt=dt)
-        at += dt * (size - 1) + source.choice([1, dt, pause + 1])
-    a, b = T + start, T + start + length
-    if blocks := list(blocks_of(board.records)):
-        assert digest.figures(blocks, a, b) == evidence.figures(board.records, "0", a, b)

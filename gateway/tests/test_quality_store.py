@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.author import Author, pv, verified
-from wattness import quality
+from wattness import digest, quality
 from wattness.quality import facts
 from wattness.store.registry import BoardRegistry
-from wattwire import cose, digest, evidence, frame
+from wattwire import cose, evidence, frame
 
 _world = runpy.run_path(str(Path(__file__).with_name("pipeline_world.py")))
 Bench, FakeClock, verdicts = (_world[name] for name in ("Bench", "FakeClock", "verdicts"))

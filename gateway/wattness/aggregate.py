@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from wattwire import frame
 from wattwire.interval import JOIN_MS_MAX
 
+from .packed import Entry
+
 BLOCKS_MAX = 256  # that a window keeps summed up; the others are read again
 SPANS_MAX = 4096  # frames that one interval may need; beyond that it is not made
 
@@ -19,7 +21,7 @@ class Span(NamedTuple):
     first: int  # UTC ms of the first and of the last row
     last: int
     needs: tuple[int, ...]  # the streams record in force, and the frame that dates this one
-    block: Any = None  # the frame's `wattwire.digest.Block` when these are all of its rows
+    block: Any = None  # the frame's `digest.Block` when these are all of its rows
 
 
 class Skip(NamedTuple):
@@ -107,14 +109,13 @@ class Window:
         return unix_ms - unix_ms % self.length
 
 
-def runs(entry: Any, base: int, after: int | None) -> tuple[list[tuple[int, int]], int]:
+def runs(entry: Entry, base: int, after: int | None) -> tuple[list[tuple[int, int]], int]:
     """Return (first, last) of each run of joining rows of an entry later than `after`, and how many rows were not."""
-    count = frame.row_count(entry)
-    if count == 0:
+    if entry.rows == 0:
         return [], 0
     first = base + entry.start
-    if type(entry.dt) is int and 0 < entry.dt <= JOIN_MS_MAX and (after is None or first > after):
-        return [(first, first + entry.dt * (count - 1))], 0
+    if isinstance(entry.dt, int) and 0 < entry.dt <= JOIN_MS_MAX and (after is None or first > after):
+        return [(first, first + entry.span)], 0
     found: list[tuple[int, int]] = []
     left_out = 0
     for at in frame.times(entry, base):

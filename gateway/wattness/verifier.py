@@ -15,7 +15,8 @@ from typing import Any, BinaryIO, NamedTuple
 from wattwire import cose, frame
 
 from .model import Arrival, Verified
-from .strictcbor import decode
+from .packed import Entry
+from .rowframes import decode
 from .verify import Verifier
 
 LENGTH = Struct("<I")
@@ -45,7 +46,7 @@ def pack(verified: Verified) -> bytes:
 def unpack(packed: bytes) -> Verified:
     """Return the frame that `pack` packed."""
     board_id, raw, digest, rows = marshal.loads(packed)  # noqa: S302 - from our own process
-    return Verified(board_id, raw, digest, _unpack_rows(rows) if rows else frame.decode(cose.parse(raw)[1], decode))
+    return Verified(board_id, raw, digest, _unpack_rows(rows) if rows else decode(cose.parse(raw)[1]))
 
 
 def _pack_rows(record: Any) -> tuple[Any, ...] | None:
@@ -58,7 +59,7 @@ def _pack_rows(record: Any) -> tuple[Any, ...] | None:
 
 def _unpack_rows(rows: tuple[Any, ...]) -> Any:
     kind, log, seq, prev, boot, up, unix, lost, streams_hash, entries, extra = rows
-    body = frame.Rows(streams_hash, [frame.Entry(*entry) for entry in entries])
+    body = frame.Rows(streams_hash, [Entry(*entry) for entry in entries])
     return frame.Record(kind, log, seq, prev, boot, up, unix, lost, body, extra)
 
 

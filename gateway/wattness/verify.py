@@ -8,10 +8,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from wattwire import cose, frame
+from wattwire import cose
 from wattwire.errors import WireError
 
-from . import strictcbor
+from . import rowframes
 from .errors import ConfigError, RejectedError
 from .model import Arrival, Verified
 
@@ -110,7 +110,7 @@ def _check(envelope: _Envelope) -> _Signed:
 def _read(signed: _Signed) -> Verified:
     board_id, raw, payload = signed
     try:
-        record = frame.decode(payload, strictcbor.decode)
+        record = rowframes.decode(payload)
     except WireError as error:
         raise RejectedError(error.reason, error.detail) from None
     return Verified(board_id, raw, sha256(payload).digest(), record)

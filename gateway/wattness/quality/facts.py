@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from wattness import packed
 from wattwire import evidence, interval
 from wattwire.interval import EXPORT, IMPORT, JOIN_MS_MAX, POWER
 
@@ -94,7 +95,7 @@ def of_blocks(place: Place, blocks: Sequence[Any], figures: Mapping[str, Any]) -
         return None
     levels: dict[str, int] = {}
     for block in blocks:
-        for name, found in block.sums.items():
+        for name, found in block.digest.sums.items():
             if found is not None:
                 if found[1] < levels.get(name, found[1]):
                     return None
@@ -102,10 +103,10 @@ def of_blocks(place: Place, blocks: Sequence[Any], figures: Mapping[str, Any]) -
     samples = {}
     for at, point in enumerate(place.stream.points):
         if SAMPLED.get(point.name) == point.unit:
-            ends = _ends([block.source[0].columns[at] for block in blocks])
+            ends = _ends([block.entry.packed[at] for block in blocks])
             if ends is not None:
                 samples[point.name] = _two(*(evidence.to_milli(value, point.exponent) for value in ends))
-    return _of_figures(place, figures, blocks[-1].last, samples, levels)
+    return _of_figures(place, figures, blocks[-1].digest.last, samples, levels)
 
 
 def of_evidence(place: Place, times: Sequence[int], columns: Mapping[str, Column], figures: Mapping[str, Any]) -> Facts:
@@ -265,17 +266,8 @@ def _first_last(column: Column) -> tuple[int, int] | None:
     return (values[0], values[-1]) if values else None
 
 
-def _ends(columns: Sequence[Column]) -> tuple[int, int] | None:
+def _ends(columns: Sequence[packed.Column]) -> tuple[int, int] | None:
     """Return the first and the last value of columns that follow one another, each in difference form."""
-    first = columns[0][0]
-    if first is None:
-        first = next((step for column in columns for step in column if step is not None), None)
-    if first is None:
-        return None
-    for column in reversed(columns):
-        if None not in column:
-            return first, sum(column)  # type: ignore[arg-type]
-        steps = [step for step in column if step is not None]
-        if steps:
-            return first, sum(steps)
-    return None
+    first = next((found for column in columns if (found := packed.first(column)) is not None), None)
+    last = next((found for column in reversed(columns) if (found := packed.last(column)) is not None), None)
+    return None if first is None or last is None else (first, last)

@@ -1,10 +1,9 @@
 """Physics before rewards: what a frame's content cannot be."""
 
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import Any, NamedTuple
 
-from wattwire import digest
+from wattness import digest, packed
 
 from .registry import RULES
 
@@ -85,13 +84,14 @@ class Limits:
                 self._summed[point.name] = (low, high)
         self._others = [limit for limit in self._all if stream.points[limit.column].name not in self._summed]
 
-    def exceeded(self, columns: Sequence[list[int | None]], block: Any) -> bool:
-        """Tell whether a value of these columns, of which `block` is the `wattwire.digest.Block`, is impossible."""
+    def exceeded(self, block: digest.Block) -> bool:
+        """Tell whether a value of a block's columns is impossible."""
+        columns = block.entry.packed
         if not block.even:
             return impossible(columns, self._all)
         for name, (low, high) in self._summed.items():
-            lowest, highest = block.extremes(name)
-            if lowest < low or highest > high:
+            found = block.extremes(name)
+            if found is not None and (found[0] < low or found[1] > high):
                 return True
         return impossible(columns, self._others)
 
@@ -115,21 +115,13 @@ def bounds(name: str, rated_w: int | None) -> tuple[int, int]:
     return _RANGES.get(stem, (-MILLI_MAX, MILLI_MAX))
 
 
-def impossible(columns: Sequence[list[int | None]], allowed: Sequence[Limit]) -> bool:
-    """Tell whether a value of these columns, which are in difference form, is outside of its limit."""
-    for column, low, high, or_zero in allowed:
-        steps = columns[column]
-        if not steps:
+def impossible(columns: Sequence[packed.Column], allowed: Sequence[Limit]) -> bool:
+    """Tell whether a value of these columns is outside of its limit."""
+    for at, low, high, or_zero in allowed:
+        column = columns[at]
+        if packed.within(column, low, high):
             continue
-        try:
-            # No value is further from the first one than the sum of all steps.
-            first: int = steps[0]  # type: ignore[assignment]
-            reach = sum(map(abs, steps)) - abs(first)  # type: ignore[arg-type]
-            if low <= first - reach and first + reach <= high:
-                continue
-            values: list[int] = list(accumulate(steps))  # type: ignore[arg-type]
-        except TypeError:
-            values = list(accumulate(step for step in steps if step is not None))
+        values = packed.values(column)
         if or_zero:
             values = [value for value in values if value]
         if values and not low <= min(values) <= max(values) <= high:

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from wattness import quality, strictcbor
+from wattness import digest, quality, rowframes
 from wattness.aggregate import Span, Window
-from wattwire import cose, digest, evidence, frame
+from wattwire import cose, evidence, frame
 
 from .schema import ask
 
@@ -290,4 +290,4 @@ class BoardState:
 
 def read(raw: bytes) -> Any:
     """Return the record of a frame that was verified before it was stored."""
-    return frame.decode(cose.parse(raw)[1], strictcbor.decode)
+    return rowframes.decode(cose.parse(raw)[1])

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import apsw
 import msgspec
 
-from wattness import aggregate, quality
+from wattness import aggregate, digest, quality
 from wattness.aggregate import Skip, Span
 from wattness.quality.unsettled import CODE as UNSETTLED
 from wattness.quality.unsettled import is_unsettled
-from wattwire import digest, evidence, merkle
+from wattwire import evidence, merkle
 from wattwire.frame import KIND_STREAMS
 
 from .board import BoardState, Held, Stream

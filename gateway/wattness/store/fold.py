@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import apsw
 import msgspec
 
-from wattness import quality
+from wattness import digest, packed, quality
 from wattness.aggregate import Span, Window, runs
 from wattness.quality import Verdict
-from wattwire import cose, digest, frame
+from wattwire import cose, frame
 
 from .board import BoardState, Descriptor, Held, Log, Stream
 from .schema import ask
@@ -199,9 +199,9 @@ class Fold:
     def _describe(self, state: BoardState, held: Held) -> None:
         """Take a streams record."""
         record = held.record
-        descriptor, digest = self.peek(state, held)
+        descriptor, streams_hash = self.peek(state, held)
         query = "INSERT INTO descriptor (board_id, log, seq, hash, ours) VALUES (?, ?, ?, ?, ?)"
-        self._connection.execute(query, (state.id, record.log, record.seq, digest, descriptor.ours))
+        self._connection.execute(query, (state.id, record.log, record.seq, streams_hash, descriptor.ours))
         if not descriptor.ours:
             state.has_foreign = True
             return
@@ -244,18 +244,18 @@ class Fold:
 
 def _judge(
     record: Any, descriptor: Descriptor, start: int, latest: int
-) -> tuple[list[Verdict], list[tuple[str, Any, Any]]]:
+) -> tuple[list[Verdict], list[tuple[str, digest.Block]]]:
     """Return what is wrong with rows that begin at unix ms `start`, of which none may be later than `latest`.
 
-    The rest is (device, entry, its block) of all entries that have rows.
+    The rest is (device, block) of all entries that have rows.
     """
     found: list[Verdict] = []
     blocks = []
-    for entry in record.body.entries:
+    for entry in map(packed.of, record.body.entries):
         if not _fits(entry, descriptor):
             found.append(quality.UNKNOWN_STREAM)
-        elif frame.row_count(entry):
-            last = _last(entry, start)
+        elif entry.rows:
+            last = start + entry.start + entry.span
             if last > latest:
                 found.append(quality.FUTURE_TIME)
             if start + entry.start < 0:
@@ -263,34 +263,27 @@ def _judge(
             if last - start > quality.FRAME_MS_MAX:
                 found.append(quality.FRAME_TOO_LONG)
             block = digest.Block(entry, descriptor.plans[entry.stream], start)
-            if descriptor.limits[entry.stream].exceeded(entry.columns, block):
+            if descriptor.limits[entry.stream].exceeded(block):
                 found.append(quality.IMPOSSIBLE_VALUE)
-            blocks.append((descriptor.devices[entry.stream], entry, block))
+            blocks.append((descriptor.devices[entry.stream], block))
     return list(dict.fromkeys(found)), blocks
 
 
 def _additions(
-    state: BoardState, record: Any, blocks: list[tuple[str, Any, Any]], needs: tuple[int, ...]
+    state: BoardState, record: Any, blocks: list[tuple[str, digest.Block]], needs: tuple[int, ...]
 ) -> Iterator[Addition]:
-    for device, entry, block in blocks:
+    for device, block in blocks:
         stream = state.streams.get(device)
         if stream is None:
             continue
-        found, late = runs(entry, block.first - entry.start, stream.window.last)
+        found, late = runs(block.entry, block.first - block.entry.start, stream.window.last)
         if late:
             state.odd = (record.log, record.seq)
         whole = block if len(found) == 1 and not late else None
         yield Addition(stream, [Span(record.log, record.seq, first, last, needs, whole) for first, last in found], late)
 
 
-def _fits(entry: Any, descriptor: Descriptor) -> bool:
+def _fits(entry: packed.Entry, descriptor: Descriptor) -> bool:
     """Tell whether an entry's columns are its stream's points."""
     streams = descriptor.streams
-    return entry.stream < len(streams) and len(entry.columns) == len(streams[entry.stream].points)
-
-
-def _last(entry: Any, start: int) -> int:
-    """Return the time of an entry's last row."""
-    spacings: int = entry.dt * max(0, frame.row_count(entry) - 1) if type(entry.dt) is int else sum(entry.dt)
-    last: int = start + entry.start + spacings
-    return last
+    return entry.stream < len(streams) and len(entry.packed) == len(streams[entry.stream].points)
