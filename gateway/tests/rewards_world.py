@@ -46,10 +46,13 @@ class Books:
             " VALUES (1, 'roof', x'04', x'0102030405060708', x'0102030405060708', x'00', '', 0)"
         )
 
-    def stream(self, number: int, role: str, device: str = "") -> None:
+    def stream(self, number: int, role: str, device: str = "", **changes: int) -> None:
+        points = '[["energy_import", "Wh", 0], ["energy_export", "Wh", 0]]'
+        reach = {"first_ms": BEGIN, "last_ms": BEGIN + 40 * DAY_MS} | changes
         self.connection.execute(
-            "INSERT INTO stream (id, board_id, device, role, profile, unit, points) VALUES (?, 1, ?, ?, 'x', 1, '[]')",
-            (number, device or str(number), role),
+            "INSERT INTO stream (id, board_id, device, role, profile, unit, points, first_ms, last_ms)"
+            " VALUES (?, 1, ?, ?, 'x', 1, ?, ?, ?)",
+            (number, device or str(number), role, points, reach["first_ms"], reach["last_ms"]),
         )
 
     def interval(self, stream: int, role: str, a: int, length: int = 3_600_000, figures: str = "{}") -> int:

@@ -54,6 +54,31 @@ def show(
         render(found)
 
 
+@app.command()
+def operators(
+    context: typer.Context,
+    since: Since = "",
+    until: Until = "",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with all that is known.")] = False,
+) -> None:
+    """Show what loads that work for compute networks took, what that cost, and what they were paid."""
+    import msgspec
+
+    from wattness import operated
+    from wattness.config import DATABASE_NAME, load
+    from wattness.store.reader import open_reader
+
+    from .rewardstable import render_operators
+
+    config = load(context.obj)
+    with open_reader(config.path(DATABASE_NAME)) as reader:
+        found = operated.days(reader, _asked(config, since, until, ""), config.money, config.operates)
+    if as_json:
+        typer.echo(json.dumps(msgspec.to_builtins(found), indent=1))
+    else:
+        render_operators(found)
+
+
 @app.command("export")
 def export(  # noqa: PLR0913, PLR0917 - a command's options
     context: typer.Context,

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from wattness.accounts import DayAccount
+from wattness.operated import OperatorDay
 
 COLUMNS = ("day", "network", "reports", "accepted", "refused", "missing", "paid for", "paid", "worth")
 
@@ -25,6 +26,26 @@ def render(found: Sequence[DayAccount]) -> None:
     Console().print(table)
     for line in _totals(found):
         Console().print(escape(line), highlight=False)
+
+
+def render_operators(found: Sequence[OperatorDay]) -> None:
+    """Print the operators' days; what nobody knows is a dash, never zero."""
+    if not found:
+        Console().print("No load works for anybody: name one in [[operates]] of gateway.toml.")
+        return
+    table = Table(title="Compute operators", title_justify="left", title_style="bold")
+    for number, column in enumerate(("day", "operator", "energy", "own", "cost", "paid", "worth", "margin")):
+        table.add_column(column, justify="left" if number < 2 else "right")
+    for day in found:
+        paid = "\n".join(f"{one.amount} {one.unit}" for one in day.pay) or "–"
+        sums = (_in(day.cost, day.currency), paid, _in(day.value, day.currency), _in(day.margin, day.currency))
+        own = "–" if day.own_share is None else f"{day.own_share:.0%}"
+        table.add_row(*map(escape, (day.day, day.operator, f"{day.energy_wh / 1000:.3f} kWh", own, *sums)))
+    Console().print(table)
+
+
+def _in(value: str | None, currency: str | None) -> str:
+    return "–" if value is None else f"{money(value)} {currency}"
 
 
 def _row(day: DayAccount) -> tuple[str, ...]:

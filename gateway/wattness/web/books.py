@@ -4,10 +4,11 @@ import datetime as dt
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from wattness import accounts
+from wattness import accounts, operated
 from wattness.accounts import Asked, DayAccount, Payment
 from wattness.errors import ConfigError
 from wattness.networks import REWARD_UNITS
+from wattness.operated import OperatorDay
 from wattness.store.reader import Reader
 
 from .queries import DailyQuery
@@ -28,9 +29,11 @@ class Books:
         self._from = sources
         days = "Each network's day: reports by what became of them, pay, and its worth."
         each = "Every payout that a network told of or the owner entered."
+        loads = "Loads that work for compute networks: energy, cost and pay of each day."
         self.routes = (
             Route("GET", "/api/v1/rewards/accounts", days, list[DayAccount], self.accounts, DailyQuery),
             Route("GET", "/api/v1/rewards/payments", each, list[Payment], self.payments, DailyQuery),
+            Route("GET", "/api/v1/operators", loads, list[OperatorDay], self.operators, DailyQuery),
         )
 
     async def accounts(self, query: DailyQuery) -> list[DayAccount]:
@@ -40,6 +43,12 @@ class Books:
     async def payments(self, query: DailyQuery) -> list[Payment]:
         """Return the payouts."""
         return await self._read(query, accounts.payments)
+
+    async def operators(self, query: DailyQuery) -> list[OperatorDay]:
+        """Return the operators' days."""
+        config = self._from.config
+        operates = [one for one in config.operates if query.network in {None, one.operator}]
+        return await self._read(query, lambda reader, asked: operated.days(reader, asked, config.money, operates))
 
     async def _read(self, query: DailyQuery, ask: Callable[[Reader, Asked], list[T]]) -> list[T]:
         found: list[T] = []
