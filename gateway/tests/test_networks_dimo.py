@@ -5,7 +5,7 @@ import os
 import runpy
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,7 +17,9 @@ from civilclock import Clock as SandboxClock
 from emulator.author import Author
 from emulator.networks import cloudevents as their_events
 from emulator.networks import dimo as sandbox
+from emulator.networks import dimo_attestation as their_statements
 from emulator.networks.authority import Authority
+from emulator.networks.base import Ledger
 from emulator.networks.dimo_names import KINDS
 from wattness import forward
 from wattness.clock import Clock
@@ -470,6 +472,35 @@ def test_fifty_a_second_and_no_more():
     turns = Turns(50)
     assert [round(turns.reserve(10.0), 3) for _ in range(4)] == [0, 0.02, 0.04, 0.06]
     assert turns.reserve(11.0) == 0
+    turns, rate = Turns(50), sandbox.Rate(50)
+    at_s = [100 + turns.reserve(100.0) for _ in range(1000)]
+    assert not any(rate.is_over(moment) for moment in at_s)
+    assert [rate.is_over(200.0) for _ in range(101)] == [False] * 100 + [True]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12) | st.just("\ud800"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+SIGNALISH = st.dictionaries(
+    st.sampled_from(["name", "timestamp", "value"]), JSON | st.sampled_from([STAMP, "speed", [], {}])
+)
+HEADER = ["id", "source", "producer", "subject", "time", "type", "signature", "datacontenttype"]
+
+
+@given(
+    st.dictionaries(st.sampled_from(HEADER), JSON | st.just(STAMP)),
+    JSON | st.dictionaries(st.sampled_from(["vin", "signals", "events"]), JSON | st.lists(SIGNALISH, max_size=3)),
+)
+def test_the_servers_hear_anything(header, data):
+    body = json.dumps(header | {"data": data}).encode()
+    clock = SandboxClock()
+    ingest = sandbox.Ingest(sandbox.DisLedger(), clock)
+    attestations = their_statements.Attestations(Ledger(), clock, None)
+    for take in (ingest._take, attestations._take):
+        with suppress(their_events.BadEventError):
+            take(body, sandbox.LICENCE)
 
 
 def test_the_server_prunes_what_it_says_it_prunes():

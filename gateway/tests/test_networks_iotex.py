@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from civilclock import Clock as SandboxClock
 from emulator.networks import iotex as sandbox
-from emulator.networks.cloudevents import raw_members
+from emulator.networks.base import Ledger
+from emulator.networks.cloudevents import BadEventError, raw_members
 from wattness.clock import Clock
 from wattness.config import NetworkConfig
 from wattness.errors import ConfigError, RefusedError, UnavailableError
@@ -107,6 +108,24 @@ def test_both_write_json_as_go_does(values, at):
     assert iotex.digest(body, ["timestamp"]) == digest
     assert not set("<>&\u2028\u2029") & set(iotex.go_json(body).decode())
     assert json.loads(iotex.go_json(body)) == task
+
+
+MEMBER = (
+    st.none()
+    | st.integers()
+    | st.floats()
+    | TEXT
+    | st.just("923")
+    | st.sampled_from(["0x" + "11" * 64, "0x" + "zz" * 64])
+)
+PAYLOAD = MEMBER | st.lists(MEMBER, max_size=2) | st.dictionaries(st.just("timestamp") | TEXT, MEMBER, max_size=3)
+
+
+@given(st.fixed_dictionaries(dict.fromkeys(("nonce", "projectID", "payload", "signature"), MEMBER | PAYLOAD)))
+def test_the_sandbox_hears_anything(task):
+    tasks = sandbox.Tasks(Ledger(), SIGNER.public_key)
+    with pytest.raises((sandbox.BadTaskError, BadEventError)):
+        tasks._take(json.dumps(task).encode())
 
 
 # What is told.

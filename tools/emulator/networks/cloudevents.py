@@ -41,7 +41,7 @@ def parse(body: bytes, now_s: float) -> Event:
     header: dict[str, Any] = {name: json.loads(value) for name, value in members.items()}
     if any(not isinstance(value, str) for value in header.values()):
         raise BadEventError("header_not_text")
-    if len(json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()) > HEADER_BYTES_MAX:
+    if len(json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")) > HEADER_BYTES_MAX:
         raise BadEventError("header_too_long")
     if header.get("datacontenttype", "") not in {"", "application/json"}:
         raise BadEventError("content_type")

@@ -3,7 +3,7 @@
 import re
 import ssl
 import tempfile
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,6 +26,7 @@ CHAIN = 80002
 VEHICLES = "0x45fbCD3ef7361d156e8b16F5538AE36DEdf61Da8"
 SYNTHETICS = "0x5D10000000000000000000000000000000005D10"
 BODY_BYTES_MAX = 1 << 20
+PER_S_MAX = 50
 VIN = re.compile(r"^[A-HJ-NPR-Z0-9]{17}$")
 NUMBER = re.compile(r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$")
 EVENTS = {
@@ -75,16 +76,35 @@ def _settings(authority: Authority) -> dict[str, Any]:
     }
 
 
+class Rate:
+    """So many requests in a second, and as many again at once."""
+
+    def __init__(self, per_s: int) -> None:
+        self.newest: deque[float] = deque(maxlen=2 * per_s)
+
+    def is_over(self, now_s: float) -> bool:
+        """Count a request and tell whether it is one too many."""
+        is_full = len(self.newest) == self.newest.maxlen
+        if is_full and now_s - self.newest[0] < 1:
+            return True
+        self.newest.append(now_s)
+        return False
+
+
 class Ingest:
     """Reads events as the server does."""
 
     def __init__(self, ledger: DisLedger, clock: Clock) -> None:
         self.ledger = ledger
         self.clock = clock
+        self.rate = Rate(PER_S_MAX)
 
     async def take(self, request: web.Request) -> web.Response:
         """Answer one event: 200, or 400 and why."""
         body = await request.read()
+        if self.rate.is_over(self.clock.real_ms_now() / 1000):
+            self.ledger.refuse("too_fast")
+            return web.Response(status=503, text="slow down")
         try:
             self._take(body, common_name(request))
         except BadEventError as error:
@@ -99,6 +119,8 @@ class Ingest:
         self.ledger.raw += 1
         if not isinstance(event.data, dict):
             raise BadEventError("data_not_object")
+        if any(not isinstance(event.data.get(name) or [], list) for name in ("signals", "events")):
+            raise BadEventError("not_a_list")
         kinds = derived(event.data)
         if not kinds:
             raise BadEventError("unknown_type")
@@ -150,14 +172,14 @@ def derived(data: dict[str, Any]) -> list[str]:
 
 def event_names(data: dict[str, Any]) -> list[str]:
     """Return what the events in the data are called."""
-    return [str(event.get("name")) for event in data.get("events") or []]
+    return [str(event.get("name")) if isinstance(event, dict) else "" for event in data.get("events") or []]
 
 
 def signal_fault(signal: Any) -> str:
     """Return why a signal is bad, "" for a good one."""
     if not isinstance(signal, dict) or not {"name", "timestamp", "value"} <= signal.keys():
         return "no_signal"
-    kind = KINDS.get(signal["name"])
+    kind = KINDS.get(str(signal["name"]))
     if kind is None:
         return "unknown_signal"
     try:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -24,6 +25,7 @@ PROJECTS = {"923": ["timestamp"], "7": ["timestamp", "energyImportMilliWh"], "8"
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 MEMBERS = {"nonce", "projectID", "projectVersion", "payload", "signature"}
 ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+SIGNATURE = re.compile(r"^0x[0-9a-f]{128}$")
 U64_MAX = (1 << 64) - 1
 
 
@@ -106,7 +108,7 @@ class Tasks:
         if value["projectID"] not in PROJECTS:
             raise BadTaskError("not_approved")
         text = str(value["signature"])
-        if len(text) != 130 or not text.startswith("0x"):
+        if not SIGNATURE.match(text):
             raise BadTaskError("bad_signature")
         signature = bytes.fromhex(text[2:])
         _, digest = request_digest(members, PROJECTS[value["projectID"]])
