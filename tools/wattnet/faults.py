@@ -12,7 +12,7 @@ from msgspec import Meta
 from .guard import Handler, answer
 
 Share = Annotated[float, Meta(ge=0, le=1)]
-Fault = Literal["ok", "timeout", "error", "late_error", "lost", "twice", "slow", "busy"]
+Fault = Literal["ok", "timeout", "error", "late_error", "lost", "twice", "slow", "busy", "refused"]
 
 
 class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,6 +69,8 @@ async def _suffer(fault: str, faults: Faults, request: web.Request, handler: Han
         await asyncio.sleep(3600)
     if fault == "error":
         return answer({"reason": "internal", "detail": "a fault on request"}, 500)
+    if fault == "refused":  # by a script only: a network that does so by chance takes nothing for granted
+        return answer({"reason": "bad_form", "detail": "a fault on request"}, 400)
     if fault == "busy":
         response = answer({"reason": "too_many", "detail": "a fault on request"}, 429)
         response.headers["Retry-After"] = "1"
