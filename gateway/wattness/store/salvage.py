@@ -23,7 +23,7 @@ from .schema import ask, connect, connect_to_read
 
 TROUBLE = (apsw.CorruptError, apsw.NotADBError, apsw.IOError, apsw.SQLError)
 FRAMES = ("frame", "conflict")
-KEPT_ANYWAY = ("board", "reward", "payout", "price", "counter", "stream")
+KEPT_ANYWAY = ("board", "reward", "payout", "price", "counter", "stream", "memory")
 COUNTED = ("total",)  # triggers make it from the others
 INT_MIN, INT_MAX = -(1 << 63), (1 << 63) - 1
 
