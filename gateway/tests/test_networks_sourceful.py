@@ -2,6 +2,8 @@
 
 import base64
 import json
+import subprocess
+import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -9,6 +11,7 @@ from decimal import Decimal
 import aiomqtt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +26,7 @@ from wattness.keys.held import HeldP256
 from wattness.model import Reading, Report
 from wattness.networks import mqtt, sourceful_token
 from wattness.networks.base import Sources
-from wattness.networks.sourceful import inventory, open_network
+from wattness.networks.sourceful import Claimer, claim, inventory, open_network
 from wattness.networks.sourceful_archive import verify_delivery
 from wattness.networks.sourceful_telemetry import Der, newest, sanitised, telemetry, topic
 from wattnet.faults import Faults
@@ -412,6 +415,52 @@ async def test_through_a_real_broker(tmp_path, free_ports, monkeypatch):
     assert sandbox.INVENTORY.fullmatch(came[1].topic.value)
     assert nova.ledger.counts()["taken"] == 0
     assert isinstance(came[0], aiomqtt.Message)
+
+
+async def test_a_claim_is_signed_by_the_gateways_key():
+    made = await claim(SIGNER, "wattness-1", Claimer("idt-1", "org-1"), 1_790_000_000)
+    assert made["public_key"] == POINT.hex()
+    assert sandbox.read_claim(made, 1_790_000_030) == ("wattness-1", "idt-1")
+    for wrong in ({"gateway_serial": "other"}, {"public_key": OTHER.public_key[1:].hex()}, {"org_id": ""}):
+        with pytest.raises(sandbox.BadMessageError, match="bad_claim"):
+            sandbox.read_claim(made | wrong, 1_790_000_000)
+
+
+def test_an_operator_gets_the_claim_from_the_command_line(tmp_path):
+    entry = '[[network]]\nname = "{}"\nkind = "{}"\nurl = "{}://x"\n'
+    (tmp_path / "gateway.toml").write_text(
+        entry.format("nova", "sourceful", "mqtt") + entry.format("w", "wattnet", "http")
+    )
+    key = tmp_path / "nova.key"
+    key.touch(mode=0o600)
+    key.write_bytes(SIGNER._secret.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+    def run(*words):
+        command = [sys.executable, "-m", "wattness", "--home", str(tmp_path), "network", "claim", *words]
+        done = subprocess.run(command, capture_output=True, check=False)
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    code, out, _ = run("nova", "--claimer", "idt-1", "--org", "org-1")
+    assert code == 0
+    serial, claimer = sandbox.read_claim(json.loads(out), Clock().now_ms() // 1000)
+    assert (claimer, json.loads(out)["public_key"]) == ("idt-1", POINT.hex())
+    assert serial.startswith("wattness-")
+    for words, said in (
+        (("w", "--claimer", "i", "--org", "o"), "kind wattnet"),
+        (("nova", "--claimer", "a|b", "--org", "o"), "|"),
+    ):
+        code, _, error = run(*words)
+        assert code == 2
+        assert said in error
+
+
+async def test_checking_does_not_end_the_gateways_own_connection(tmp_path):
+    async with world(tmp_path) as made:
+        network = await made.life()
+        await network.send(await signed(network, report()))
+        await (await made.life()).check()
+        await network.send(await signed(network, report(1)))
+        assert sorted(made.nova.clients) == [f"wattness-nova-{sandbox.SERIAL}", f"wattness-nova-{sandbox.SERIAL}-check"]
 
 
 HEADER = {"alg": "ES256", "typ": "JWT", "device": "0123", "opr": "testing", "model": "sungrow", "sn": "S1"}

@@ -22,6 +22,7 @@ from . import (
     judging,
     keys,
     networks,
+    nova,
     offering,
     operating,
     profiles,
@@ -48,6 +49,7 @@ app.add_typer(boards.app, name="board")
 app.add_typer(keys.app, name="key")
 app.add_typer(networks.app, name="network")
 networks.app.command("verify")(verifying.verify)
+networks.app.command("claim")(nova.claim)
 app.add_typer(operating.token_app, name="token")
 app.add_typer(devices.app, name="device")
 app.add_typer(profiles.app, name="profile")

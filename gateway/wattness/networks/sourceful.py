@@ -7,9 +7,10 @@ says that the broker has the message, not what Nova made of it. Nova wants no re
 import hashlib
 import json
 import logging
+import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import aiomqtt
 import msgspec
@@ -58,14 +59,22 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ca_file: str = ""
 
 
+class Claimer(NamedTuple):
+    """Who claims a gateway."""
+
+    claimer_id: str  # idt-…
+    org_id: str  # org-…
+
+
 class SourcefulNetwork:
     """The adapter; one connection for all DERs of the gateway."""
 
     def __init__(self, config: NetworkConfig, settings: Settings, signer: Signer, sources: Sources) -> None:
         self.name = config.name
         self.settings, self.signer, self.sources = settings, signer, sources
-        self.serial = settings.serial or f"wattness-{hashlib.sha256(_point(signer)).hexdigest()[:12]}"
+        self.serial = serial_of(settings, signer)
         self.line = Line(self._connecting(config), config.url)
+        self._trial = Line(self._connecting(config, "-check"), config.url)  # which must not end the other connection
         self._ders: dict[str, Der] = {}
         self._told: tuple[int, list[Der]] = (0, [])  # on which connection, and what
         self._told_ms = 0
@@ -110,12 +119,14 @@ class SourcefulNetwork:
 
     async def check(self) -> list[Check]:
         """Tell whether the broker takes this key's token, and whether anything is provisioned."""
-        key = f"To be claimed: gateway {self.serial}, public key {_point(self.signer).hex()}."
+        key = f"To be claimed: gateway {self.serial}, public key {point_of(self.signer).hex()}."
         gate = Check("gate", ok=True, text=f"Provisioned: {', '.join(self.settings.ders)}.")
         if not self.settings.ders:
             remedy = "provision the devices with Sourceful, then name their hardware ids in `settings.ders`."
             gate = Check("gate", ok=False, text=f"No DER is provisioned: {remedy}")
-        return [Check("key", ok=True, text=key), await self.line.check(), gate]
+        reached = await self._trial.check()
+        await self._trial.close()
+        return [Check("key", ok=True, text=key), reached, gate]
 
     def _der(self, report: Report) -> Der:
         kind, place = KINDS.get(report.role), hardware_id(report)
@@ -128,10 +139,11 @@ class SourcefulNetwork:
         name = found.name or f"wattness-{kind}"
         return Der(place, name, kind, make, found.model or report.profile, found.capacity_wh)
 
-    def _connecting(self, config: NetworkConfig) -> Connect:
+    def _connecting(self, config: NetworkConfig, suffix: str = "") -> Connect:
         endpoint = broker_of(config, self.sources, ca_file=self.settings.ca_file)
         tls = tls_context(endpoint)
         identifier = self.settings.client_id or f"wattness-nova-{self.serial}"
+        identifier += suffix
 
         async def connect() -> aiomqtt.Client:
             token = await mint(self.signer, self.serial, self.sources.clock.now_ms() // 1000)
@@ -155,9 +167,27 @@ def inventory(serial: str, now_ms: int, ders: Sequence[Der]) -> bytes:
     return data
 
 
-def _point(signer: Signer) -> bytes:
+def serial_of(settings: Settings, signer: Signer) -> str:
+    """Return what the gateway is called at Sourceful."""
+    return settings.serial or f"wattness-{hashlib.sha256(point_of(signer)).hexdigest()[:12]}"
+
+
+def point_of(signer: Signer) -> bytes:
     """Return X‖Y."""
     return signer.public_key[1:]
+
+
+async def claim(signer: Signer, serial: str, who: Claimer, now_s: int) -> dict[str, str]:
+    """Return what an operator posts to `/gateways/claim`: this key's word that it is to be theirs."""
+    message = f"{who.claimer_id}|{secrets.token_hex(16)}|{now_s}|{serial}"
+    signature = await signer.sign(message.encode())
+    return {
+        "gateway_serial": serial,
+        "org_id": who.org_id,
+        "signature": signature.hex(),
+        "message": message,
+        "public_key": point_of(signer).hex(),
+    }
 
 
 @asynccontextmanager

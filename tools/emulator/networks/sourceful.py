@@ -60,6 +60,7 @@ class Nova:
         self.states: list[dict[str, Any]] = []  # that were taken
         self.inventories: list[dict[str, Any]] = []
         self.tokens: set[str] = set()
+        self.clients: list[str] = []  # that were let in
         self.server = MqttServer(self.admit, self.take)
         self._key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public_key)
         self._clock, self._faults, self._draw = clock, faults, drawing(faults)
@@ -77,6 +78,7 @@ class Nova:
             self.ledger.refuse("token_used_twice")
             return BAD_LOGIN
         self.tokens.add(token)
+        self.clients.append(login.client_id)
         return ACCEPTED
 
     async def take(self, login: Login, publication: Publication) -> str:  # noqa: ARG002 - the token said who
@@ -128,6 +130,21 @@ def read_token(key: ec.EllipticCurvePublicKey, password: str, now_s: int) -> str
     if not isinstance(said["jti"], str) or not said["jti"]:
         raise BadMessageError("bad_token_id")
     return said["jti"]
+
+
+def read_claim(body: dict[str, str], now_s: int) -> tuple[str, str]:
+    """Return the serial and the claimer's id of a good claim; raises BadMessageError."""
+    point, signature = bytes.fromhex(body["public_key"]), bytes.fromhex(body["signature"])
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    try:
+        key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + point)
+        key.verify(encode_dss_signature(r, s), body["message"].encode(), ec.ECDSA(SHA256()))
+    except (ValueError, InvalidSignature):
+        raise BadMessageError("bad_claim") from None
+    claimer, nonce, at, serial = body["message"].split("|")
+    if serial != body["gateway_serial"] or not nonce or abs(int(at) - now_s) > SKEW_S or not body["org_id"]:
+        raise BadMessageError("bad_claim")
+    return serial, claimer
 
 
 def read_state(payload: bytes) -> tuple[dict[str, Any], int]:
