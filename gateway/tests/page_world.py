@@ -4,9 +4,11 @@ Loaded by `runpy`. The clock stands still unless a test moves it, so that pictur
 """
 
 import asyncio
+import datetime as dt
 import itertools
 import math
 import threading
+from decimal import Decimal
 
 from emulator.author import Author, pv, verified
 from wattness.clock import Clock
@@ -16,6 +18,7 @@ from wattness.model import Receipt, Reward
 from wattness.signing import key_hash
 from wattness.store.historian import Historian
 from wattness.store.history_schema import connect_history, history_path
+from wattness.store.payouts import PayoutEntry, PriceEntry, open_payouts
 from wattness.store.registry import open_registry
 from wattness.store.schema import connect_to_read
 from wattness.store.settings import Wants
@@ -52,6 +55,14 @@ latitude = 52.52
 longitude = 13.40
 timezone = "Europe/Berlin"
 
+[money]
+currency = "EUR"
+tariff = [{grid_per_kwh = 0.31, own_per_kwh = 0.08}]
+
+[[operates]]
+device = "CARPORT/0"
+operator = "akash"
+
 [[network]]
 name = "wattnet"
 kind = "wattnet"
@@ -72,7 +83,7 @@ profile = "eastron_sdm120"
 [[proxy]]
 device = "carport"
 listen = "127.0.0.1:1502"
-"""
+""".replace("CARPORT", key_hash(Author(3, bytes(32), 0).public_key)[:8].hex())
 METERS = [
     {"name": "carport", "state": "metering", "detail": ""},
     {"name": "heat pump", "state": "silent", "detail": "no answer in 200 ms; <b>look</b> at the wires"},
@@ -196,6 +207,14 @@ async def seed(store, boards, authors):
     StillClock.now = NOW
 
 
+def enter_pay(path):
+    """Enter what an operator paid, and what that was worth."""
+    today = dt.date(2026, 6, 12)
+    with open_payouts(path) as payouts:
+        payouts.add([PayoutEntry("akash", NOW - day * DAY, "AKT", Decimal("0.25")) for day in range(3)])
+        payouts.set_prices([PriceEntry("AKT", "", "EUR", today - dt.timedelta(1), Decimal("2.4"))])
+
+
 async def settle_network(store, boards, epoch):
     jobs = await store.outbox.lease(NETWORK, 1000, 60_000)
     for number, job in enumerate(jobs):
@@ -278,6 +297,7 @@ class House:
             store.outbox_real_ms = StillClock().real_ms_now()
             if self.seeded:
                 await seed(store, self.boards, self.authors)
+                enter_pay(self.path)
             await asyncio.get_running_loop().run_in_executor(None, sum_up, self.path)
             await self._serve()
 

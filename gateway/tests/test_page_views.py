@@ -276,7 +276,11 @@ def test_networks_account_for_each_day(browser, house):
         assert "Fri 12 Jun" in told
         assert "not told" in told
         assert "points" in told
-        assert "no price" in told or "Set [money] currency" in told
+        assert "amounts have no price" in told
+        loads = visit.part(3)
+        assert "akash" in loads
+        assert "0.60 EUR" in loads
+        assert "0.25 AKT" in loads
 
 
 def test_another_view_at_an_unknown_address_is_now(browser, house):

@@ -128,8 +128,17 @@ def test_without_panels_and_batteries_all_is_bought(tmp_path):
     books.interval(4, "load", day(0), figures=figures(2))
     (found,) = told(books)
     assert (found.own_share, found.cost, found.loads[0].grid_wh) == (0, "0.6", 2000)
+    assert told(books, operator="render") == []
+    with open_payouts(books.path) as payouts:
+        payouts.add([PayoutEntry("render", day(0), "RENDER", Decimal(1))])
     (other,) = told(books, operator="render")
-    assert (other.loads[0].metered, other.loads[0].energy_wh, other.cost) == (False, 0, None)
+    assert (other.loads[0].metered, other.energy_wh, other.cost, other.own_share) == (False, None, None, None)
+
+
+def test_a_load_at_rest_costs_nothing(books):
+    hour(books, day(0), pv=(0, 0), grid=(1, 0), load=(0, 0))
+    (found,) = told(books)
+    assert (found.energy_wh, found.cost, found.own_share) == (0, "0", None)
 
 
 def test_a_panel_that_is_gone_for_good_hides_nothing(books):
@@ -167,7 +176,7 @@ def test_the_command_line_and_its_json_agree(books, monkeypatch, capsys):
         return capsys.readouterr().out
 
     assert "1.000 kWh" in run()
-    assert [one["operator"] for one in json.loads(run("--json"))] == ["akash", "render"]
+    assert [one["operator"] for one in json.loads(run("--json"))] == ["akash"]
     (books.home / "gateway.toml").write_text(CONFIG)
     assert "No load works for anybody" in run()
 

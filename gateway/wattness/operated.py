@@ -34,7 +34,7 @@ class LoadDay(msgspec.Struct, frozen=True):
     device: str
     account: str
     metered: bool  # there is such a stream
-    energy_wh: float
+    energy_wh: float | None  # null: nothing was metered in this day
     own_wh: float  # of the site's own: from panels, or from the battery
     grid_wh: float
     unknown_wh: float
@@ -47,7 +47,7 @@ class OperatorDay(msgspec.Struct, frozen=True):
     day: str
     operator: str
     loads: list[LoadDay]
-    energy_wh: float
+    energy_wh: float | None  # of the loads that were metered
     own_share: float | None  # of what is known, 0 … 1
     cost: str | None
     pay: list[Pay]
@@ -106,7 +106,7 @@ class _Site(NamedTuple):
 
 
 def days(reader: Reader, asked: Asked, money: Money | None, operates: Sequence[Operates]) -> list[OperatorDay]:
-    """Return each day of each operator, ascending. Raises ConfigError for impossible days."""
+    """Return each day on which an operator's loads were metered, or it paid, ascending. Raises ConfigError."""
     bounds = day_bounds(asked.since, asked.until, asked.timezone)
     streams = reader.streams()
     site = _site(reader, streams, bounds)
@@ -118,11 +118,14 @@ def days(reader: Reader, asked: Asked, money: Money | None, operates: Sequence[O
         tariff = money.tariff_of(day) if money else None
         for operator in sorted({one.operator for one in operates}):
             loads = [_load(one, energies[one.device], number, tariff) for one in operates if one.operator == operator]
-            found.append(_operator(day, operator, loads, pay.get((day.isoformat(), operator), []), asked.currency))
+            account = _operator(day, operator, loads, pay.get((day.isoformat(), operator), []), asked.currency)
+            if account.pay or account.energy_wh is not None:
+                found.append(account)
     return found
 
 
 def _operator(day: dt.date, operator: str, loads: list[LoadDay], pay: list[Pay], currency: str | None) -> OperatorDay:
+    metered = [one.energy_wh for one in loads if one.energy_wh is not None]
     known = sum(one.own_wh + one.grid_wh for one in loads)
     costs = [Decimal(one.cost) for one in loads if one.cost is not None]
     values = [Decimal(one.value) for one in pay if one.value is not None]
@@ -132,7 +135,7 @@ def _operator(day: dt.date, operator: str, loads: list[LoadDay], pay: list[Pay],
         day=day.isoformat(),
         operator=operator,
         loads=loads,
-        energy_wh=round(sum(one.energy_wh for one in loads), 3),
+        energy_wh=round(sum(metered), 3) if metered else None,
         own_share=round(sum(one.own_wh for one in loads) / known, 4) if known else None,
         cost=None if cost is None else plain(cost),
         pay=pay,
@@ -142,23 +145,25 @@ def _operator(day: dt.date, operator: str, loads: list[LoadDay], pay: list[Pay],
     )
 
 
-def _load(one: Operates, energies: list[_Energy] | None, number: int, tariff: Tariff | None) -> LoadDay:
-    energy = energies[number] if energies else _Energy(0, 0, 0)
-    known = energy.own + energy.grid
-    cost = None
-    if tariff is not None and known:
-        own = worth(EXACT.divide(Decimal(energy.own), MWH_PER_KWH), tariff.own_per_kwh)
-        cost = plain(own + worth(EXACT.divide(Decimal(energy.grid), MWH_PER_KWH), tariff.grid_per_kwh))
+def _load(one: Operates, energies: list[_Energy | None] | None, number: int, tariff: Tariff | None) -> LoadDay:
+    measured = energies[number] if energies else None
+    energy = measured or _Energy(0, 0, 0)
+    is_known = measured is not None and (energy.own + energy.grid > 0 or energy.unknown == 0)
     return LoadDay(
         device=one.device,
         account=one.account,
         metered=energies is not None,
-        energy_wh=sum(energy) / 1000,
+        energy_wh=None if measured is None else sum(energy) / 1000,
         own_wh=energy.own / 1000,
         grid_wh=energy.grid / 1000,
         unknown_wh=energy.unknown / 1000,
-        cost=cost,
+        cost=_cost(energy, tariff) if tariff is not None and is_known else None,
     )
+
+
+def _cost(energy: _Energy, tariff: Tariff) -> str:
+    own = worth(EXACT.divide(Decimal(energy.own), MWH_PER_KWH), tariff.own_per_kwh)
+    return plain(own + worth(EXACT.divide(Decimal(energy.grid), MWH_PER_KWH), tariff.grid_per_kwh))
 
 
 def _pay(reader: Reader, asked: Asked, operators: Iterable[str]) -> dict[tuple[str, str], list[Pay]]:
@@ -174,20 +179,21 @@ def _stream_of(device: str, streams: Iterable[StreamView]) -> StreamView | None:
     return next((one for one in streams if device in {one.device, f"{one.board_key[:16]}/{one.device}"}), None)
 
 
-def _by_day(reader: Reader, stream: StreamView | None, site: _Site, bounds: Sequence[int]) -> list[_Energy] | None:
-    """Return a load's energy of each day; None when no such stream is metered."""
+def _by_day(
+    reader: Reader, stream: StreamView | None, site: _Site, bounds: Sequence[int]
+) -> list[_Energy | None] | None:
+    """Return a load's energy of each day, None for one without any interval; None when no such stream is metered."""
     if stream is None:
         return None
-    sums = [[0, 0, 0] for _ in bounds[1:]]
+    sums: list[_Energy | None] = [None] * (len(bounds) - 1)
     for measured in reader.accounts().measured(stream.id, bounds[0], bounds[-1]):
         energy = measured.figures["energy"].get("energy_import", 0)
         share = site.own_share((measured.a, measured.b))
         own = 0 if share is None else energy * share[0] // share[1]
         parts = (0, 0, energy) if share is None else (own, energy - own, 0)
-        day = sums[bisect_right(bounds, measured.a) - 1]
-        for place, part in enumerate(parts):
-            day[place] += part
-    return [_Energy(*day) for day in sums]
+        day = bisect_right(bounds, measured.a) - 1
+        sums[day] = _Energy(*(a + b for a, b in zip(sums[day] or (0, 0, 0), parts, strict=True)))
+    return sums
 
 
 def _site(reader: Reader, streams: Sequence[StreamView], bounds: Sequence[int]) -> _Site:

@@ -40,7 +40,8 @@ def render_operators(found: Sequence[OperatorDay]) -> None:
         paid = "\n".join(f"{one.amount} {one.unit}" for one in day.pay) or "–"
         sums = (_in(day.cost, day.currency), paid, _in(day.value, day.currency), _in(day.margin, day.currency))
         own = "–" if day.own_share is None else f"{day.own_share:.0%}"
-        table.add_row(*map(escape, (day.day, day.operator, f"{day.energy_wh / 1000:.3f} kWh", own, *sums)))
+        energy = "–" if day.energy_wh is None else f"{day.energy_wh / 1000:.3f} kWh"
+        table.add_row(*map(escape, (day.day, day.operator, energy, own, *sums)))
     Console().print(table)
 
 

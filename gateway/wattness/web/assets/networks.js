@@ -42,7 +42,7 @@ export function networksView(site) {
       rewards,
     ),
     element("section", {}, element("h2", {}, "Reports"), reports, older),
-    accounts.node,
+    ...accounts.nodes,
   );
   let shown = false,
     recent = RECENT,
