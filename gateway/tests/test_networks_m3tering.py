@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import itertools
 import json
+import random
 import struct
 from contextlib import AsyncExitStack, asynccontextmanager
 from decimal import Decimal
@@ -483,3 +485,71 @@ async def test_through_a_real_broker_with_the_console_as_its_client(tmp_path, fr
         with pytest.raises((asyncio.CancelledError, aiomqtt.MqttError)):
             await listening
     assert console.ledger.counts() == {"taken": 3, "again": 0, "conflicts": 0, "refused": {}}
+
+
+class Outbox:
+    """What a gateway keeps over its lives: the next report, its signed bytes, and the adapter's memory."""
+
+    def __init__(self, reports):
+        self.reports, self.signed, self.memory, self.left_out = list(reports), None, {}, []
+
+    async def step(self, network):
+        """Make, sign and send the next report as the engine does; True when it is done with."""
+        try:
+            if self.signed is None:
+                self.signed, self.memory = await signed(network, self.reports[0], memory=self.memory)
+            await network.send(self.signed)
+        except UnavailableError:
+            return False
+        except OutdatedError as error:
+            self.signed, self.memory = None, error.memory
+            return False
+        except RefusedError as error:
+            self.left_out.append(error.reason)
+        self.reports.pop(0)
+        self.signed = None
+        return True
+
+
+@pytest.mark.parametrize("energy", ["delta", "cumulative"])
+@pytest.mark.parametrize("seed", range(4))
+async def test_over_any_line_each_report_is_counted_once(tmp_path, monkeypatch, seed, energy):
+    monkeypatch.setattr(mqtt, "TIMEOUT_S", 0.1)
+    chance = random.Random(seed)
+    fates = ["ok", "ok", "ok", "error", "lost", "late_error", "twice", "busy", "timeout"]
+    async with world(tmp_path, *(chance.choice(fates) for _ in range(40))) as made:
+        settings = {"energy": energy, "answer_s": 0.1}
+        energies = [chance.randrange(1, 1000) for _ in range(16)]
+        outbox = Outbox(report(index, mwh) for index, mwh in enumerate(energies))
+        network = await made.life(**settings)
+        while outbox.reports:
+            if chance.random() < 0.2:  # killed between any two steps
+                network = await made.life(**settings)
+            await outbox.step(network)
+        assert outbox.left_out == []
+        assert list(made.ledger.taken) == [str(nonce) for nonce in range(1, 17)]
+        expected = energies if energy == "delta" else list(itertools.accumulate(energies))
+        assert made.console.energy_mwh == expected
+        assert made.ledger.conflicts == []
+        assert made.ledger.refused == {}
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_after_a_restored_backup_nothing_is_claimed_twice(tmp_path, seed):
+    chance = random.Random(seed)
+    async with world(tmp_path) as made:
+        outbox = Outbox(report(index, 10 + index) for index in range(12))
+        network, backup = await made.life(energy="cumulative"), None
+        back, lost = chance.randrange(1, 6), chance.randrange(6, 10)
+        for step in range(lost):
+            if step == back:
+                backup = (list(outbox.reports), dict(outbox.memory))
+            await outbox.step(network)
+        outbox.reports, outbox.memory = backup
+        network = await made.life(energy="cumulative")
+        await network.find([outbox.reports[0]])
+        while outbox.reports:
+            await outbox.step(network)
+        assert outbox.left_out == ["taken_before"] * (lost - back)
+        assert made.console.energy_mwh == list(itertools.accumulate(10 + index for index in range(12)))
+        assert made.ledger.conflicts == []
