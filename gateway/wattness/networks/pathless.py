@@ -36,7 +36,7 @@ _ROWS: tuple[tuple[str, str, frozenset[str], str, str, str, str], ...] = (
     ("render", "Render, work for graphics cards", _LOADS, "RENDER", "compute operator",
      "Pays for frames that its own client renders, by approval", OPERATED),
     ("akash", "Akash, containers for rent", _LOADS, "AKT", "compute operator",
-     "Pays providers for leases; deploy/akash.yaml runs wattnet and a fleet gateway on it", OPERATED),
+     "Pays providers for leases; gateway/deploy/akash.yaml runs wattnet and a fleet gateway on it", OPERATED),
     ("ionet", "io.net, graphics cards for rent", _LOADS, "IO", "compute operator",
      "Pays for hours that its own client offers", OPERATED),
 )  # fmt: skip
