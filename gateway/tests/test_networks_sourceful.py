@@ -5,15 +5,12 @@ import json
 import subprocess
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime
 from decimal import Decimal
 
 import aiomqtt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from hypothesis import given
-from hypothesis import strategies as st
 
 import civilclock
 from emulator.networks import sourceful as sandbox
@@ -21,14 +18,13 @@ from wattness.broker import Broker
 from wattness.clock import Clock
 from wattness.config import NetworkConfig
 from wattness.endpoints import connection
-from wattness.errors import ConfigError, RefusedError, RejectedError, UnavailableError
+from wattness.errors import ConfigError, RefusedError, UnavailableError
 from wattness.keys.held import HeldP256
 from wattness.model import Reading, Report
 from wattness.networks import mqtt, sourceful_token
 from wattness.networks.base import Sources
 from wattness.networks.sourceful import Claimer, claim, inventory, open_network
-from wattness.networks.sourceful_archive import verify_delivery
-from wattness.networks.sourceful_telemetry import Der, newest, sanitised, telemetry, topic
+from wattness.networks.sourceful_telemetry import Der, telemetry, topic
 from wattnet.faults import Faults
 
 SIGNER = HeldP256(ec.derive_private_key(4662, ec.SECP256R1()))
@@ -96,107 +92,6 @@ def _quick(monkeypatch):
 
 async def signed(network, *reports):
     return await network.sign((await network.validate(reports, {})).body)
-
-
-def test_the_legacy_schema_byte_for_byte():
-    reading = Reading(1_772_452_805_007, PV | {"temperature": Decimal("41.5"), "rated_power": Decimal(8000)})
-    assert telemetry(der("solar", make="sungrow"), reading, "legacy").decode() == (
-        '{"type":"solar","make":"sungrow","timestamp":"2026-03-02T12:00:05.007000000Z","W":-3100,'
-        '"rated_power_W":8000,"mppt1_V":381.5,"heatsink_C":41.5,"total_generation_Wh":12345.5,'
-        '"read_time_ms":1772452805007}'
-    )
-
-
-def test_the_unified_schema_byte_for_byte():
-    values = {"power": Decimal(-1200), "soc": Decimal("55.5"), "battery_voltage": Decimal("51.2")}
-    battery = der("battery", capacity_wh=10_000)
-    assert telemetry(battery, Reading(1_772_452_805_007, values), "unified").decode() == (
-        '{"type":"battery","make":"m","model":"mm","hardware_id":"h","ts_ms":1772452805007,"w":-1200,'
-        '"capacity_wh":10000,"dc_v":51.2,"soc":0.555}'
-    )
-
-
-@pytest.mark.parametrize(
-    ("kind", "watts", "legacy", "unified"),
-    [
-        ("solar", 3000, -3000, -3000),
-        ("solar", 0, 0, 0),
-        ("solar", -4, 0, 0),  # at night it takes power, which is no generation
-        ("battery", 1500, -1500, 1500),  # charging
-        ("battery", -1500, 1500, -1500),
-        ("meter", 700, 700, 700),  # import
-        ("meter", -700, -700, -700),
-        ("ev_port", 7000, 7000, 7000),
-    ],
-)
-def test_signs(kind, watts, legacy, unified):
-    reading = Reading(NOON_MS, {"power": Decimal(watts)})
-    assert json.loads(telemetry(der(kind), reading, "legacy"))["W"] == legacy
-    assert json.loads(telemetry(der(kind), reading, "unified"))["w"] == unified
-
-
-milli = st.integers(-(10**12), 10**12).map(lambda n: Decimal(n) / 1000)
-
-
-@given(st.sampled_from(["battery", "meter", "solar"]), st.sampled_from(["legacy", "unified"]), milli, milli)
-def test_power_and_counters_come_back_as_they_went(kind, schema, watts, wh):
-    counter = "energy_export" if kind == "solar" else "energy_import"
-    raw = telemetry(der(kind), Reading(NOON_MS, {"power": watts, counter: wh}), schema)
-    state, at_ms = sandbox.read_state(raw)
-    came = Decimal(str(state["W" if schema == "legacy" else "w"]))
-    ours = -came if kind == "solar" or (kind == "battery" and schema == "legacy") else came
-    assert ours == (max(watts, 0) if kind == "solar" else watts)
-    name = {"battery": "total_charge_Wh", "meter": "total_import_Wh", "solar": "total_generation_Wh"}[kind]
-    assert Decimal(str(state[name if schema == "legacy" else name.lower()])) == wh
-    assert at_ms == NOON_MS
-    assert b":-0," not in raw
-    assert b":-0.0," not in raw
-
-
-COUNTERS = ["energy_import", "energy_export"]
-PHASES = ["voltage", "voltage_l1", "voltage_l2", "current", "current_l3", "power_l2", "frequency"]
-INSIDE = ["temperature", "soc", "dc_voltage_1", "dc_current_2", "dc_power", "battery_voltage", "battery_current"]
-points = st.sampled_from([*COUNTERS, *PHASES, *INSIDE, "rated_power", "plugged", "charging", "state", "soh"])
-
-
-@given(st.dictionaries(points, milli), st.sampled_from(["solar", "battery", "meter", "ev_port"]), st.booleans())
-def test_only_what_is_known_is_told_and_nothing_else(values, kind, is_legacy):
-    schema = "legacy" if is_legacy else "unified"
-    raw = telemetry(der(kind), Reading(NOON_MS, values | {"power": Decimal(1)}), schema)
-    state, _ = sandbox.read_state(raw)  # which refuses unknown names and types
-    bare, _ = sandbox.read_state(telemetry(der(kind), Reading(NOON_MS, {"power": Decimal(1)}), schema))
-    assert bare.keys() <= state.keys()
-    assert len(state) - len(bare) <= len(values) + 1
-
-
-def test_a_charger_tells_of_the_car():
-    def told(schema, **values):
-        reading = Reading(NOON_MS, {"power": Decimal(0)} | {name: Decimal(n) for name, n in values.items()})
-        return json.loads(telemetry(der("ev_port"), reading, schema))
-
-    assert told("legacy", plugged=1, charging=1, soc=40)["status"] == "charging"
-    assert told("legacy", plugged=1, soc=40)["vehicle_soc_fract"] == 0.4
-    assert told("legacy", plugged=1)["status"] == "connected"
-    assert told("legacy", plugged=0)["status"] == "disconnected"
-    assert told("legacy", plugged=0)["plug_connected"] is False
-    assert "status" not in told("legacy")
-    assert "plug_connected" not in told("legacy", charging=0)
-    assert told("unified", charging=1) == told("unified") | {"connected": True, "charging": True}
-
-
-def test_slow_points_are_carried_forward_to_the_newest_power():
-    rows = [Reading(1, {"power": Decimal(1), "soc": Decimal(50)}), Reading(2, {"power": Decimal(2)}), Reading(3, {})]
-    assert newest(rows) == Reading(2, {"power": Decimal(2), "soc": Decimal(50)})
-    for empty in ([], [Reading(1, {"soc": Decimal(50)})]):
-        with pytest.raises(RefusedError, match="no_power"):
-            newest(empty)
-
-
-@given(st.text(max_size=40))
-def test_no_name_breaks_a_topic(text):
-    assert sandbox.TELEMETRY.fullmatch(topic("g", der("solar", hardware_id=text or "x", name="a.b/c")))
-    assert sanitised(text).isascii()
-    assert len(sanitised(text)) == len(text)
 
 
 async def test_telemetry_is_taken_and_the_acknowledgement_is_the_brokers(tmp_path):
@@ -461,86 +356,3 @@ async def test_checking_does_not_end_the_gateways_own_connection(tmp_path):
         await (await made.life()).check()
         await network.send(await signed(network, report(1)))
         assert sorted(made.nova.clients) == [f"wattness-nova-{sandbox.SERIAL}", f"wattness-nova-{sandbox.SERIAL}-check"]
-
-
-HEADER = {"alg": "ES256", "typ": "JWT", "device": "0123", "opr": "testing", "model": "sungrow", "sn": "S1"}
-REGISTERS = {"1700000000000": {"5016": 3100, "13022": 65_535}}
-P1 = {"1700000000000": {"serial_number": "1", "rows": ["1-0:1.7.0(00.1*kW)"], "checksum": "DEAD"}}
-
-
-async def delivery(payload=None, signer=SIGNER, **header):
-    header = {name: value for name, value in (HEADER | {"dtype": "modbus_registers"} | header).items() if value}
-    return (await sourceful_token.sign(signer, header, REGISTERS if payload is None else payload)).encode()
-
-
-async def test_an_archived_delivery_is_verified():
-    found = verify_delivery(await delivery() + b"\n", POINT)
-    assert (found.device, found.operation, found.model, found.serial) == ("0123", "testing", "sungrow", "S1")
-    assert found.readings == {1_700_000_000_000: {"5016": 3100, "13022": 65_535}}
-    assert verify_delivery(await delivery(P1, dtype="p1_telnet_json"), POINT).dtype == "p1_telnet_json"
-    assert verify_delivery(await delivery({"1700000000000": {"x": None}}, dtype="json"), POINT)
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"alg": "none"}, "bad_header"),
-        ({"typ": "JWS"}, "bad_header"),
-        ({"sn": ""}, "bad_header"),
-        ({"dtype": "xml"}, "bad_header"),
-        ({"signer": OTHER}, "bad_signature"),
-        ({"payload": {}}, "no_readings"),
-        ({"payload": {"17": {}}}, "bad_time"),
-        ({"payload": {"01700000000000": {}}}, "bad_time"),
-        ({"payload": {"1700000000000": []}}, "bad_reading"),
-        ({"payload": {"1700000000000": {"5016": 65_536}}}, "bad_reading"),
-        ({"payload": {"1700000000000": {"5016": -1}}}, "bad_reading"),
-        ({"payload": {"1700000000000": {"5016": True}}}, "bad_reading"),
-        ({"payload": {"1700000000000": {"65536": 1}}}, "bad_reading"),
-        ({"payload": P1 | {"1700000000001": {}}, "dtype": "p1_telnet_json"}, "bad_reading"),
-        ({"payload": [1]}, "bad_form"),
-    ],
-)
-async def test_an_archived_delivery_that_is_not_good_is_rejected(change, reason):
-    with pytest.raises(RejectedError, match=reason):
-        verify_delivery(await delivery(**change), POINT)
-
-
-async def test_a_changed_byte_and_a_wrong_key_are_found():
-    token = await delivery()
-    at = token.index(b".") + 5
-    for text, point, reason in [
-        (token[:at] + bytes((token[at] ^ 1,)) + token[at + 1 :], POINT, "bad_"),
-        (token, OTHER.public_key[1:], "bad_signature"),
-        (token, bytes(64), "bad_key"),
-        (token, b"x", "bad_key"),
-        (token + b"=", POINT, "bad_form"),
-        (b"a.b", POINT, "bad_form"),
-        (token[:-3], POINT, "bad_"),
-        (b"x" * (1 << 20 | 1), POINT, "too_long"),
-    ]:
-        with pytest.raises(RejectedError, match=reason):
-            verify_delivery(text, point)
-
-
-async def test_a_key_that_is_there_twice_is_rejected():
-    parts = [json.dumps(HEADER | {"dtype": "json"}), '{"1700000000000":{},"1700000000000":{}}']
-    text = ".".join(base64.urlsafe_b64encode(part.encode()).rstrip(b"=").decode() for part in parts)
-    signature = base64.urlsafe_b64encode(await SIGNER.sign(text.encode())).rstrip(b"=").decode()
-    with pytest.raises(RejectedError, match="twice"):
-        verify_delivery(f"{text}.{signature}".encode(), POINT)
-
-
-@given(st.binary(max_size=300))
-def test_any_bytes_are_rejected_by_reason(data):
-    with pytest.raises(RejectedError):
-        verify_delivery(data, POINT)
-
-
-@given(st.integers(0, 4_000_000_000_000))
-def test_times_come_back(ms):
-    reading = Reading(ms, {"power": Decimal(1)})
-    state = json.loads(telemetry(der("meter"), reading, "legacy", has_read_time=False))
-    assert sandbox.read_time(state["timestamp"]) == ms
-    assert datetime.fromisoformat(state["timestamp"][:19])
-    assert "read_time_ms" not in state
