@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +14,7 @@ from wattness.ingest import own
 from wattness.ingest.origin import EARLIEST_MS, Mark, Origin, Uptime, origin
 from wattness.keys import new_key
 from wattness.model import LogEnd
-from wattwire import cose, frame, records
+from wattwire import cose, evidence, frame, records
 
 NOW_MS = 1_790_000_000_000
 
@@ -84,7 +84,7 @@ def rows_of(log):
 def test_a_minute_of_two_devices_is_one_frame():
     time = Time()
     log = make_log(time)
-    places = [log.open(), log.open()]
+    places = [log.open("one"), log.open("two")]
     for place in places:
         place.describe(stream())
     for second in range(1, 60):
@@ -106,7 +106,7 @@ def test_a_minute_of_two_devices_is_one_frame():
 def test_whatever_happens_the_frames_say_what_was_added(seed, devices):
     draw, time = random.Random(seed), Time()
     log = make_log(time)
-    places = [log.open() for _ in range(devices)]
+    places = [log.open(f"meter {number}") for number in range(devices)]
     added = [[] for _ in range(devices)]
     for _ in range(draw.randrange(1, 300)):
         time.ms += draw.choice((0, 0, 1, 5, 900, 70_000))
@@ -135,7 +135,7 @@ def test_whatever_happens_the_frames_say_what_was_added(seed, devices):
 def test_many_wide_devices_fit_their_frames():
     time = Time()
     log = make_log(time)
-    places = [log.open() for _ in range(20)]
+    places = [log.open(f"meter {number}") for number in range(20)]
     for place in places:
         place.describe(stream(3))
     for second in range(120):
@@ -150,12 +150,12 @@ def test_many_wide_devices_fit_their_frames():
 def test_a_description_that_is_too_long_is_refused_and_nothing_changes():
     time = Time()
     log = make_log(time)
-    first = log.open()
+    first = log.open("meter")
     first.describe(stream())
     first.add(5000, [1, 2])
     names = tuple(records.Point(f"power_{number}", "W", 0, None) for number in range(600))
     with pytest.raises(own.LogFullError):
-        log.open().describe(stream()._replace(points=names))
+        log.open("meter").describe(stream()._replace(points=names))
     assert first.rows.times == [5000]
     log.seal()
     check_chain(log)
@@ -163,7 +163,7 @@ def test_a_description_that_is_too_long_is_refused_and_nothing_changes():
 
 def test_a_description_again_seals_nothing():
     log = make_log(Time())
-    place = log.open()
+    place = log.open("meter")
     place.describe(stream())
     place.add(5000, [1, 2])
     place.describe(stream())
@@ -172,19 +172,65 @@ def test_a_description_again_seals_nothing():
 
 def test_what_is_open_is_told_by_the_streams_index():
     log = make_log(Time())
-    silent, first, second = log.open(), log.open(), log.open()
+    silent, first, second = log.open("silent"), log.open("first"), log.open("second")
     first.describe(stream())
     second.describe(stream(), ["power"])
     second.add(5000, [1, 2])
     log.seal()
-    assert decoded(log)[0].body.about == {"model": "test", "provenance": "gateway", "unsettled_1": "power"}
+    about = {"model": "test", "provenance": "gateway", "named": "0,1", "unsettled_1": "power"}
+    assert decoded(log)[0].body.about == about
     assert silent.stream is None
+
+
+SERIAL = b"\x11" * 16
+
+
+def identities(present, serials):
+    """Describe the devices in `present` and return what slots call them; "battery" shares its registers with "pv"."""
+    log = make_log(Time())
+    places = {name: log.open(name, is_first=name != "battery") for name in ("meter", "pv", "battery", "other")}
+    for name in present:
+        places[name].describe(stream()._replace(serial=serials.get(name)))
+    log.seal_health({})
+    body = decoded(log)[0].body
+    described = [name for name in places if name in present]
+    return dict(zip(described, evidence.devices(body), strict=True)), body.about.get("named")
+
+
+@pytest.mark.parametrize("serials", [{}, {"pv": SERIAL, "battery": SERIAL}, {"pv": SERIAL, "other": bytes(16)}])
+def test_who_a_device_is_does_not_depend_on_who_is_silent(serials):
+    everybody, _ = identities(["meter", "pv", "battery", "other"], serials)
+    assert len(set(everybody.values())) == 4
+    for count in (1, 2, 3):
+        for present in permutations(everybody, count):
+            found, _ = identities(present, serials)
+            assert found == {name: everybody[name] for name in present}
+
+
+def test_a_serial_is_kept_where_it_tells_devices_apart():
+    found, named = identities(["pv", "battery"], {"pv": SERIAL, "battery": SERIAL})
+    assert (found["pv"], named) == (SERIAL.hex(), "1")
+    found, named = identities(["pv", "other"], {"pv": SERIAL, "other": SERIAL})  # a maker's "0000000"
+    assert (SERIAL.hex() in found.values(), named) == (False, "0,1")
+    _, named = identities(["pv"], {"pv": SERIAL})
+    assert named is None
+
+
+def test_the_same_name_under_another_key_is_another_device():
+    one, two = make_log(Time()), make_log(Time())
+    two.kid = b"\x01" * 8
+    found = set()
+    for log in (one, two):
+        log.open("meter").describe(stream())
+        log.seal_health({})
+        found.update(evidence.devices(decoded(log)[0].body))
+    assert len(found) == 2
 
 
 def test_a_disk_that_takes_nothing_costs_rows_and_no_memory():
     time = Time()
     log = make_log(time)
-    place = log.open()
+    place = log.open("meter")
     place.describe(stream())
     for second in range(1, 60_000):
         time.ms = second * 1000
@@ -205,7 +251,7 @@ def test_a_clock_that_was_never_set_dates_nothing():
             return EARLIEST_MS - 10**9 + self.ms
 
     log = make_log(Unset())
-    place = log.open()
+    place = log.open("meter")
     place.describe(stream())
     place.add(5000, [1, 2])
     log.seal()
@@ -244,7 +290,7 @@ async def test_every_life_goes_on_behind_what_is_on_disk(seed, tmp_path, monkeyp
     for _ in range(6):
         time = Time()
         log = disk.log = make_log(time, origin(disk.end(), mark.read()))
-        place = log.open()
+        place = log.open("meter")
         place.describe(stream())
         work = asyncio.create_task(log._deliver(disk.offer, mark))
         for second in range(1, draw.randrange(2, 30)):

@@ -36,15 +36,15 @@ DETAIL_MAX = 120
 class Meter:
     """One device and its schedule."""
 
-    def __init__(self, device: Device | HeardDevice, own: OwnLog, phase_ms: int) -> None:
-        """Nothing is asked yet."""
+    def __init__(self, device: Device | HeardDevice, own: OwnLog, phase_ms: int, *, is_first: bool) -> None:
+        """Nothing is asked yet; `is_first` unless a device before it in the configuration has the same registers."""
         self.settings = settings = device.settings
         self.device = device
         self.state, self.detail = "new", ""
         self.changes = 0
         self.counts: Counter[str] = Counter()  # polls, silent_polls, empty_polls, wrong_map_polls
         self._own = own
-        self._place: OwnStream = own.open()
+        self._place: OwnStream = own.open(settings.name, is_first=is_first)
         self._schedule = Schedule(settings.period_ms, phase_ms)
 
     async def meet(self) -> None:
@@ -133,12 +133,15 @@ class Meters:
         self.lines: dict[devices.Address, Line] = {}
         self._radio = radio
         self.meters: list[Meter] = []
+        seen: set[tuple[object, ...]] = set()
         for index, each in enumerate(settings):
             phase_ms = index * each.period_ms // len(settings)
+            place = (devices.parse_address(each.url, "url"), each.unit, each.key)
             try:
-                self.meters.append(Meter(self._device(each), shelf.log(each.key), phase_ms))
+                self.meters.append(Meter(self._device(each), shelf.log(each.key), phase_ms, is_first=place not in seen))
             except ConfigError as error:
                 raise ConfigError(f"$.device[{index}]: {error}") from None
+            seen.add(place)
         self._shelf = shelf
 
     def meter(self, name: str) -> Meter:

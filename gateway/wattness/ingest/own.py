@@ -7,8 +7,9 @@ a new log instead of signing their numbers again.
 """
 
 import asyncio
+import hashlib
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -29,6 +30,7 @@ WAITING_MAX = 256  # frames that the disk did not take yet; then rows are left o
 RESEND_S = 5.0
 LOOK_S = 1.0
 PROVENANCE = "gateway"
+NAMED = b"wattness/device/"
 
 
 class LogFullError(Exception):
@@ -38,9 +40,11 @@ class LogFullError(Exception):
 class OwnStream:
     """One device's place in the log."""
 
-    def __init__(self, own: "OwnLog") -> None:
-        """It has no rows before it is described."""
+    def __init__(self, own: "OwnLog", name: str, *, is_first: bool) -> None:
+        """It has no rows before it is described; `is_first` unless a device before it has the same registers."""
         self._own = own
+        self.name = name
+        self.is_first = is_first
         self.stream: Any = None  # wattwire.records.Stream
         self.unsettled: tuple[str, ...] = ()
         self.rows = Rows(0)
@@ -81,9 +85,9 @@ class OwnLog:
 
     # What sources use.
 
-    def open(self) -> OwnStream:
-        """Return a place for one more device."""
-        self._streams.append(OwnStream(self))
+    def open(self, name: str, *, is_first: bool = True) -> OwnStream:
+        """Return a place for the device configured as `name`."""
+        self._streams.append(OwnStream(self, name, is_first=is_first))
         return self._streams[-1]
 
     def change(self, place: OwnStream, stream: Any, unsettled: tuple[str, ...]) -> None:
@@ -208,7 +212,25 @@ class OwnLog:
             if each.unsettled:
                 about[f"unsettled_{index}"] = ",".join(each.unsettled)
         previous = self._origin.previous if self._seq == 0 else None
-        return records.Streams(tuple(each.stream for each in described), about, self._gateway, previous)
+        return records.Streams(self._identified(described, about), about, self._gateway, previous)
+
+    def _identified(self, described: Sequence[OwnStream], about: dict[str, str]) -> tuple[Any, ...]:
+        """Return the streams, each with an identity that no other device's silence changes.
+
+        A serial is its own; what has none, or another's, is known by its configured name under this key, and
+        `about` lists the indices of those: no maker vouches for them.
+        """
+        serials = Counter(each.stream.serial for each in described if each.is_first)
+        named = {
+            index: hashlib.sha256(NAMED + self.kid + each.name.encode()).digest()[: records.HASH_SIZE]
+            for index, each in enumerate(described)
+            if each.stream.serial is None or not each.is_first or serials[each.stream.serial] > 1
+        }
+        if named:
+            about["named"] = ",".join(map(str, named))
+        return tuple(
+            each.stream._replace(serial=named.get(index, each.stream.serial)) for index, each in enumerate(described)
+        )
 
     def _record(self, kind: int, up_ms: int, body: Any) -> Any:
         origin = self._origin
