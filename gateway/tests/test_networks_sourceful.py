@@ -2,7 +2,7 @@
 
 import base64
 import json
-import subprocess
+import os
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from decimal import Decimal
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 import civilclock
 from emulator.networks import sourceful as sandbox
 from wattness.broker import Broker
+from wattness.cli import main
 from wattness.clock import Clock
 from wattness.config import NetworkConfig
 from wattness.endpoints import connection
@@ -321,7 +322,7 @@ async def test_a_claim_is_signed_by_the_gateways_key():
             sandbox.read_claim(made | wrong, 1_790_000_000)
 
 
-def test_an_operator_gets_the_claim_from_the_command_line(tmp_path):
+def test_an_operator_gets_the_claim_from_the_command_line(tmp_path, monkeypatch, capsys):
     entry = '[[network]]\nname = "{}"\nkind = "{}"\nurl = "{}://x"\n'
     (tmp_path / "gateway.toml").write_text(
         entry.format("nova", "sourceful", "mqtt") + entry.format("w", "wattnet", "http")
@@ -331,9 +332,11 @@ def test_an_operator_gets_the_claim_from_the_command_line(tmp_path):
     key.write_bytes(SIGNER._secret.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
     def run(*words):
-        command = [sys.executable, "-m", "wattness", "--home", str(tmp_path), "network", "claim", *words]
-        done = subprocess.run(command, capture_output=True, check=False)
-        return done.returncode, done.stdout.decode(), done.stderr.decode()
+        monkeypatch.setattr(sys, "argv", ["wattness", "--home", str(tmp_path), "network", "claim", *words])
+        monkeypatch.setattr(os, "umask", lambda _: 0)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, *capsys.readouterr()
 
     code, out, _ = run("nova", "--claimer", "idt-1", "--org", "org-1")
     assert code == 0

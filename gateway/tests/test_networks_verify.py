@@ -1,9 +1,10 @@
 """What gateways of others recorded for a network is verified line by line."""
 
+import asyncio
 import base64
 import io
 import json
-import subprocess
+import os
 import sys
 
 import pytest
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wattness.cli import main
 from wattness.errors import ConfigError
 from wattness.keys.held import HeldP256
 from wattness.networks.m3tering_payload import Extension, encode, join
@@ -88,15 +90,25 @@ def test_any_line_is_told_good_or_bad(kind, line):
         assert found["ok"] is False
 
 
-def run(*words, text=""):
-    command = [sys.executable, "-m", "wattness", "network", "verify", *words]
-    done = subprocess.run(command, input=text.encode(), capture_output=True, check=False)
-    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr.decode()
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command; gives code, objects, errors."""
+
+    def run(*words, text=""):
+        monkeypatch.setattr(sys, "argv", ["wattness", "network", "verify", *words])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        monkeypatch.setattr(os, "umask", lambda _: 0)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        output = capsys.readouterr()
+        return ended.value.code, [json.loads(line) for line in output.out.splitlines()], output.err
+
+    return run
 
 
-async def test_the_command_line(tmp_path):
+def test_the_command_line(tmp_path, run):
     file = tmp_path / "tokens"
-    file.write_text(await token() + "\n")
+    file.write_text(asyncio.run(token()) + "\n")
     code, found, _ = run("sourceful", str(file), "--key", P256.public_key[1:].hex())
     assert (code, found[0]["ok"], found[0]["serial"]) == (0, True, "S1")
     code, found, _ = run("m3tering", "-", text=json.dumps(GENESIS) + "\n00\n")
