@@ -10,9 +10,11 @@ from civilclock import Clock
 from emulator.networks import arweave as bundler
 from emulator.networks import filecoin as node
 from emulator.networks.base import Served
+from wattness.clock import Clock as GatewayClock
 from wattness.errors import ConfigError, NetworkError, RefusedError, UnavailableError
+from wattness.forward import Timing
 from wattness.keys.held import HeldSecp256k1
-from wattness.networks import arweave, filecoin
+from wattness.networks import CATALOG, arweave, filecoin
 from wattnet.faults import Faults
 
 WORLD = runpy.run_path(str(Path(__file__).parent / "archive_world.py"))
@@ -120,6 +122,14 @@ async def test_settings_are_checked(rig):
     rig.served = Served("file:", rig.served.ledger, {})
     with pytest.raises(ConfigError, match="file:FOLDER"):
         await rig.open()
+
+
+def test_a_slow_line_has_ten_minutes_for_a_day():
+    for kind in SERVERS:
+        timing = Timing.of(GatewayClock(), CATALOG[kind].send_s)
+        assert timing.send_s == filecoin.TIMEOUT_S == 600
+        assert timing.lease_s >= 2 * timing.send_s
+    assert Timing.of(GatewayClock()) == Timing()
 
 
 async def test_a_token_is_shown(rig):

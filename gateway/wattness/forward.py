@@ -43,9 +43,10 @@ class Timing(NamedTuple):
     reconcile_s: float = 30.0
 
     @classmethod
-    def of(cls, clock: Clock) -> "Timing":
+    def of(cls, clock: Clock, send_s: float = 15.0) -> "Timing":
         """Return the usual timing, with payouts fetched often enough for a civil clock that runs fast."""
-        return cls(reconcile_s=min(30.0, max(2.0, clock.real_s(300_000))))
+        reconcile_s = min(30.0, max(2.0, clock.real_s(300_000)))
+        return cls(send_s=send_s, lease_s=4 * send_s, reconcile_s=reconcile_s)
 
 
 class World(NamedTuple):
@@ -113,8 +114,9 @@ class Forwarder:
         """`last_epoch` tells the newest epoch whose rewards are known."""
         self.network, self.outbox, self.last_epoch = network, outbox, last_epoch
         self.clock, self.source = world.clock, world.source
-        self.timing = world.timing or Timing.of(world.clock)
-        self.age_ms_max = (config.age_max_h or kind_of(config).age_max_h) * 3_600_000
+        kind = kind_of(config)
+        self.timing = world.timing or Timing.of(world.clock, kind.send_s)
+        self.age_ms_max = (config.age_max_h or kind.age_max_h) * 3_600_000
         self.in_hand_max = AHEAD * config.in_flight
         self.started_ms = self.clock.now_ms()
         self._sending = asyncio.Semaphore(config.in_flight)

@@ -33,6 +33,7 @@ class Kind(NamedTuple):
     age_max_h: int = 720
     test_url: str = ""  # the default
     production_hosts: tuple[str, ...] = ()  # that need `production = true`
+    send_s: int = 15  # one delivery may take so long
 
 
 class Sources(NamedTuple):

@@ -29,6 +29,7 @@ CATALOG: dict[str, Kind] = {
         scope="board",
         window_s=86_400,
         test_url="file:filecoin",
+        send_s=600,
     ),
     "arweave": Kind(
         title="Arweave, a record for ever",
@@ -42,6 +43,7 @@ CATALOG: dict[str, Kind] = {
         scope="board",
         window_s=86_400,
         test_url="file:arweave",
+        send_s=600,
         production_hosts=(
             "arweave.net",
             "node1.irys.xyz",
