@@ -78,6 +78,15 @@ CONFIG_TEXT = """\
 # production = false                  # its url is a network in earnest, not a test endpoint
 # key = "file:wattnet.key"            # `wattness key new --network wattnet`, for kinds that know us by a key of its own
 # devices = []                        # the streams' ids; empty: all that it takes
+
+# [money]                             # what rewards are worth, and energy costs; `wattness rewards price`
+# currency = "EUR"
+# tariff = [{grid_per_kwh = 0.31, own_per_kwh = 0.08, since = 2026-01-01}]  # own: what it would have been sold for
+
+# [[operates]]                        # a metered load that works for a compute network; `wattness rewards operators`
+# device = "0"                        # the load's stream
+# operator = "akash"
+# account = ""
 """
 
 
