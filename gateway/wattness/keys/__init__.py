@@ -63,6 +63,8 @@ def new_key(uri: str, home: Path, curve: str = "P-256", passphrase: Passphrase |
 
 def _split(uri: str, kinds: dict[str, Opener] | dict[str, Creator], curve: str) -> tuple[str, str]:
     scheme, colon, rest = uri.partition(":")
+    if scheme in OPENERS and scheme not in kinds:
+        raise ConfigError(f"$.key: a {scheme}: key is made where it is kept, by the tool that belongs there: {uri!r}")
     if not colon or scheme not in kinds or not rest:
         raise ConfigError(f"$.key: expected {' or '.join(f'{kind}:…' for kind in kinds)}, found {uri!r}")
     if curve not in CURVES:
