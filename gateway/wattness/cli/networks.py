@@ -94,13 +94,13 @@ def add(  # noqa: PLR0913, PLR0917 - an option each
         list[str] | None, typer.Option(help="Report only this stream's device id; may be repeated. Otherwise all.")
     ] = None,
     setting: Annotated[
-        list[str] | None, typer.Option(help="KEY=VALUE of [network.settings], as its kind wants; may be repeated.")
+        list[str] | None, typer.Option(help="KEY=VALUE of its settings, as its kind wants; may be repeated.")
     ] = None,
     production: Annotated[
         bool, typer.Option("--production", help="Its url is the network in earnest, not its test endpoint.")
     ] = False,
 ) -> None:
-    """Append a [[network]] to gateway.toml, unless it would claim what another one there claims."""
+    """Append a network to gateway.toml, unless it would claim what another one there claims."""
     from wattness import amend
     from wattness.networks import CATALOG
 
