@@ -45,3 +45,12 @@ def test_on_micropython(run_micropython: Callable[..., str]):
     found = run_micropython(SCRIPT.format(tests=str(TESTS), vehicles=[str(path) for path in VEHICLES]))
     assert found.splitlines() == [str(vehicle_form.load(path.read_text())) for path in VEHICLES]
     assert len(VEHICLES) >= 4
+
+
+def test_hours_among_liars_end_no_task_stall_none_and_give_no_value(run_micropython: Callable[..., str]):
+    printed = run_micropython((TESTS / "on_board" / "liar.py").read_text())
+    slowest_ms, widest, errors, links = map(int, printed.splitlines()[-1].split())
+    assert slowest_ms < 45_000, "the supervisor resets the board after a minute"
+    assert widest <= 48
+    assert errors > 50
+    assert links >= 0

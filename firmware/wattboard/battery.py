@@ -56,23 +56,23 @@ class Monitor:
         uuid = bytes((decoder.service & 0xFF, decoder.service >> 8))
         suits = matcher(self._stream.ble, uuid)
         kind, address, self._stream.rssi_dbm = await self._central.find(suits, FIND_MS)
-        link = await self._central.connect(kind, address)
+        link = await self._central.connect(kind, address, beat)
         try:
-            notify, write = await self._characteristics(link, decoder)
+            notify, write = await self._characteristics(link, decoder, beat)
             await link.subscribe(notify)
             self._stream.links += 1
             failures = 0
             while failures < FAILURES_MAX:
                 beat()
-                failures = 0 if await self._round(link, write[2], decoder) else failures + 1
+                failures = 0 if await self._round(link, write[2], decoder, beat) else failures + 1
                 await rest(PAUSE_MS, beat)
         finally:
             link.close()
 
-    async def _characteristics(self, link, decoder):
+    async def _characteristics(self, link, decoder, beat):
         """Return those that notify and that take requests: UUIDs repeat, so their properties decide."""
         notify = write = None
-        for each in await link.characteristics():
+        for each in await link.characteristics(beat):
             uuid = each[1][0] | each[1][1] << 8 if len(each[1]) == 2 else 0
             if uuid == decoder.notify and each[4] & (ble.NOTIFIES | ble.INDICATES):
                 notify = each
@@ -83,10 +83,11 @@ class Monitor:
         self._mode = ble.WITH_RESPONSE if write[4] & ble.WRITES else ble.BLIND
         return notify, write
 
-    async def _round(self, link, handle, decoder):
+    async def _round(self, link, handle, decoder, beat):
         """Ask everything once; return whether there was an answer."""
         answered = False
         for request in decoder.requests():
+            beat()
             if decoder.streams and answered:
                 break
             if not (decoder.streams and decoder.told):

@@ -4,13 +4,16 @@ import asyncio
 
 SCAN_RESULT, SCAN_DONE, CONNECTED, DISCONNECTED = 5, 6, 7, 8
 SERVICE, SERVICES_DONE, CHARACTERISTIC, CHARACTERISTICS_DONE, DESCRIPTOR, DESCRIPTORS_DONE = 9, 10, 11, 12, 13, 14
+FINDS = (SERVICE, CHARACTERISTIC, DESCRIPTOR)  # the next number ends each
 WRITE_DONE, NOTIFY, INDICATE = 17, 18, 19
 READS, WRITES_BLIND, WRITES, NOTIFIES, INDICATES = 0x02, 0x04, 0x08, 0x10, 0x20  # properties of a characteristic
 EVENTS_MAX = 64  # that wait to be looked at; more are dropped and counted
 HEARD_MAX = 48  # notifications of a link that nobody has read
+FOUND_MAX = 48  # services, or characteristics, or descriptors of a peer; who claims more is heard no further
 SCAN_US, WINDOW_US = 100000, 60000
 CONNECT_MS = 10000
 ANSWER_MS = 5000
+LOCK_MS = 500
 CHUNK = 20  # bytes of a write at the smallest MTU
 BLIND, WITH_RESPONSE = 0, 1  # modes of a write
 CCCD = b"\x02\x29"
@@ -83,9 +86,13 @@ class Central:
             self.unlisten(listener)
         return found[0]
 
-    async def connect(self, kind, address):
-        """Return a Link; raises LinkError."""
+    async def connect(self, kind, address, beat):
+        """Return a Link; raises LinkError. Others may be first, so that it says now and then that all is well."""
+        while self._connecting.locked():
+            beat()
+            await asyncio.sleep_ms(LOCK_MS)
         async with self._connecting:
+            beat()
             self._scan(False)
             self._connected.clear()
             self._new = (bytes(address), None)
@@ -134,6 +141,8 @@ class Central:
                 link = self._links[data[0]] = Link(self._radio, data[0], self._forget)
                 self._new = (data[2], link)
                 self._connected.set()
+            else:
+                Link(self._radio, data[0], self._forget).close()  # it came when nobody waited for it any more
         elif event == DISCONNECTED:
             link = self._links.pop(data[0], None)
             if link is not None:
@@ -163,11 +172,14 @@ class Link:
         self._done = asyncio.Event()
         self._status = 0
 
-    async def characteristics(self):
+    async def characteristics(self, beat):
         """Return (service's UUID, UUID, value handle, last handle, properties) of all; UUIDs as little-endian bytes."""
         services = await self._ask(SERVICES_DONE, self._radio.gattc_discover_services)
         found = []
         for service in services:
+            beat()
+            if len(found) >= FOUND_MAX:
+                break
             own = await self._ask(
                 CHARACTERISTICS_DONE, self._radio.gattc_discover_characteristics, service[1], service[2]
             )
@@ -228,7 +240,9 @@ class Link:
         elif event == self._ends:
             self._status = data[-1]
             self._done.set()
-        elif event in (SERVICE, CHARACTERISTIC, DESCRIPTOR) and self._ends == event + 1:
+        elif (
+            event in (SERVICE, CHARACTERISTIC, DESCRIPTOR) and self._ends == event + 1 and len(self._found) < FOUND_MAX
+        ):
             self._found.append(data)
 
     def lose(self):

@@ -65,9 +65,9 @@ class Vehicle:
             return address not in self._strangers and (anybody or wanted(address, data))
 
         kind, address, self._stream.rssi_dbm = await self._central.find(suits, FIND_MS)
-        link = await self._central.connect(kind, address)
+        link = await self._central.connect(kind, address, beat)
         try:
-            talk = await self._prove(link, address)
+            talk = await self._prove(link, address, beat)
             self._stream.links += 1
             self._padded.clear()
             self._refused.clear()
@@ -75,11 +75,11 @@ class Vehicle:
         finally:
             link.close()
 
-    async def _prove(self, link, address):
+    async def _prove(self, link, address, beat):
         """Return the Talk with a dongle; a stranger is remembered. Raises LinkError or WireError."""
         error = WireError("no_adapter", "nothing that can be talked to")
-        for notify, write in _pairs(await link.characteristics()):
-            talk = Talk(link, write)
+        for notify, write in _pairs(await link.characteristics(beat)):
+            talk = Talk(link, write, beat)
             try:
                 await link.subscribe(notify)
                 await talk.wake()
@@ -187,9 +187,10 @@ class Vehicle:
 class Talk:
     """Commands and answers over a link; after silence the prompt is fetched before anything else is said."""
 
-    def __init__(self, link, write):
+    def __init__(self, link, write, beat):
         self._write = write
         self._link = link
+        self._beat = beat  # a dialogue is as long as the search for a bus, a single command is not
         self._reader = elm327.Reader()
         self._mode = ble.WITH_RESPONSE if self._write[4] & ble.WRITES else ble.BLIND
 
@@ -229,6 +230,7 @@ class Talk:
         return frames
 
     async def _exchange(self, command, timeout_ms):
+        self._beat()
         self._link.heard.clear()
         self._reader.clear()
         lines = await self._until_prompt(command.encode() + b"\r", timeout_ms)
