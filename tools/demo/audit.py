@@ -84,7 +84,8 @@ async def _network_done(home: Home) -> None:
         async with asyncio.timeout(DRAIN_S):
             while True:
                 summary = await home.summary()
-                depth = sum(network["depth"] for network in await home.get("networks"))
+                networks = await home.get("networks")
+                depth = sum(network["depth"] for network in networks if network["kind"] == "wattnet")
                 if depth == 0 and summary["challenges"]["open"] == 0 and summary["paid_points"] > 0:
                     return
                 await asyncio.sleep(POLL_S)

@@ -56,6 +56,17 @@ def plans(clock: Clock, seed: int) -> list[SitePlan]:
     ]
 
 
+def plans_for_all(clock: Clock, seed: int) -> list[SitePlan]:
+    """Return the two sites with meters for every network: two more roofs, what the home uses, and a charger's share."""
+    golden, home = plans(clock, seed)
+    west, east, used = PvSite(seed + 1, 600_000), PvSite(seed + 2, 400_000), HomeSite(seed).load
+    golden.meters.extend([Sdm120(2, west.pv, clock.now_ms), Sdm120(3, east.pv, clock.now_ms)])
+    golden.streams.extend(_stream("pv", "eastron_sdm120", unit, rated_w=7000) for unit in (2, 3))
+    home.meters.extend([Sdm120(3, used, clock.now_ms), Sdm120(4, HomeSite(seed + 1).load, clock.now_ms)])
+    home.streams.extend([_stream("load", "eastron_sdm120", 3), _stream("charger", "eastron_sdm120", 4)])
+    return [golden, home]
+
+
 def _stream(role: str, profile: str, unit: int, **more: int) -> dict[str, Any]:
     return {"role": role, "profile": profile, "unit": unit, "period_ms": PERIOD_MS, **more}
 

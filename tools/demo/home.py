@@ -48,13 +48,18 @@ class Home:
         """Without `paid` there is no network, and the gateway reports to nobody."""
         self.folder, self.clock, self.paid = folder, clock, paid
         self.home = folder / "gateway"
-        page, self.mqtt_port, network = free_ports(3)
+        page, self.mqtt_port, network, sandboxes = free_ports(4)
         self.page = f"http://127.0.0.1:{page_port or page}"
         self.network = f"http://127.0.0.1:{network}"
+        self.sandboxes = f"http://127.0.0.1:{sandboxes}"
         self.mqtt_host = "127.0.0.1"  # where its broker listens for boards
         self.processes: list[Process] = []
         self.token = ""
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
+
+    @property
+    def _clock(self) -> str:
+        return f"{self.clock.real_ms},{self.clock.civil_ms},{self.clock.rate}"
 
     @property
     def door(self) -> str:
@@ -70,10 +75,9 @@ class Home:
 
     async def start_network(self) -> None:
         """Start the reward network, return when it answers."""
-        clock = f"{self.clock.real_ms},{self.clock.civil_ms},{self.clock.rate}"
         self._spawn(
             "network", "-m", "wattnet", "serve", "--db", str(self.folder / "wattnet.db"), "--listen", self.network[7:],
-            "--clock", clock, "--epoch-s", str(EPOCH_S), "--grace-s", str(GRACE_S),
+            "--clock", self._clock, "--epoch-s", str(EPOCH_S), "--grace-s", str(GRACE_S),
             "--challenge-deadline-s", str(CHALLENGE_DEADLINE_S),
         )  # fmt: skip
         await self._answers(f"{self.network}/v1/summary")
@@ -95,6 +99,28 @@ class Home:
         process = self._spawn("gateway", "-m", "wattness", "--home", str(self.home), "run")
         await self._answers(f"{self.page}/api/v1/status")
         return process
+
+    async def restart_gateway(self) -> None:
+        """Stop the gateway in peace and start it again."""
+        process = next(process for process in self.processes if process.name == "gateway")
+        await process.stop()
+        self.processes.remove(process)
+        await self.start_gateway()
+
+    async def start_sandboxes(self, keys: dict[str, str]) -> dict[str, Any]:
+        """Start the sandboxes of these kinds, which know the gateway by these keys; returns their counts."""
+        file = self.folder / "networks.json"
+        file.write_text(json.dumps(keys))
+        self._spawn(
+            "sandboxes", "-m", "emulator.networks", "--keys", str(file), "--listen", self.sandboxes[7:],
+            "--clock", self._clock,
+        )  # fmt: skip
+        await self._answers(self.sandboxes)
+        return await self.sandbox_counts()
+
+    async def sandbox_counts(self) -> dict[str, Any]:
+        """Ask the sandboxes what they have taken."""
+        return dict(await self._get(self.sandboxes))
 
     def kill_gateway(self) -> None:
         """Take the gateway away with SIGKILL."""
