@@ -70,6 +70,7 @@ def test_what_the_wire_refuses_is_refused_for_long(seed):
     compare_mutations(seed, 20)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=80))
 def test_any_bytes_are_read_or_refused(data):
     assert_agreement(data)
@@ -88,6 +89,7 @@ def test_what_boards_send_takes_the_quick_way():
     assert sum(quick) > 0.9 * len(quick)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_parts_of_columns_have_the_values_of_those_rows(data):
     column = data.draw(st.lists(st.none() | st.integers(-400, 400), min_size=1, max_size=12))

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import cbor2
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.author import Author, arrival
 from emulator.fleet import seal
-from wattness import strictcbor
+from wattness import strictcbor, verify
 from wattness.errors import ConfigError, RejectedError
 from wattness.model import Arrival, Board
 from wattness.verify import Verifier
@@ -132,6 +132,13 @@ def test_boards_can_be_replaced(author):
     assert reason(verifier, author.frames[0]) == "unknown_board"
     verifier.replace([board(author.public_key)])
     assert verifier.verify(arrival(author.frames[0])).record.kind == frame.KIND_STREAMS
+
+
+@settings(deadline=None)
+@given(st.binary(min_size=8, max_size=8), st.integers(0, cose.FRAME_SIZE_MAX - 100))
+def test_a_frame_holds_the_bytes_that_are_signed(kid, size):
+    payload = bytes(size)
+    assert verify._signed_bytes(cose.join(kid, payload, bytes(64))) == cose.to_be_signed(kid, payload)
 
 
 @pytest.mark.parametrize("public_key", [b"", bytes(65), b"\x04" + bytes(64), b"\x04" + b"\xff" * 64])

@@ -2,12 +2,12 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from wattwire import frame
 from wattwire.interval import JOIN_MS_MAX
 
-from .packed import Entry
+from .digest import Block
 
 BLOCKS_MAX = 256  # that a window keeps summed up; the others are read again
 SPANS_MAX = 4096  # frames that one interval may need; beyond that it is not made
@@ -21,7 +21,7 @@ class Span(NamedTuple):
     first: int  # UTC ms of the first and of the last row
     last: int
     needs: tuple[int, ...]  # the streams record in force, and the frame that dates this one
-    block: Any = None  # the frame's `digest.Block` when these are all of its rows
+    block: Block | None = None  # when these are all rows of its entry
 
 
 class Skip(NamedTuple):
@@ -109,16 +109,14 @@ class Window:
         return unix_ms - unix_ms % self.length
 
 
-def runs(entry: Entry, base: int, after: int | None) -> tuple[list[tuple[int, int]], int]:
-    """Return (first, last) of each run of joining rows of an entry later than `after`, and how many rows were not."""
-    if entry.rows == 0:
-        return [], 0
-    first = base + entry.start
-    if isinstance(entry.dt, int) and 0 < entry.dt <= JOIN_MS_MAX and (after is None or first > after):
-        return [(first, first + entry.span)], 0
+def runs(block: Block, after: int | None) -> tuple[list[tuple[int, int]], int]:
+    """Return (first, last) of each run of joining rows of a block later than `after`, and how many rows were not."""
+    entry = block.entry
+    if (after is None or block.first > after) and type(entry.dt) is int and 0 < entry.dt <= JOIN_MS_MAX:
+        return [(block.first, block.last)], 0
     found: list[tuple[int, int]] = []
     left_out = 0
-    for at in frame.times(entry, base):
+    for at in frame.times(entry, block.first - entry.start):
         if after is not None and at <= after:
             left_out += 1
             continue

@@ -5,6 +5,7 @@ again. This is for streams with counters; what else occurs goes the common way.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from wattwire import evidence, frame, interval
@@ -15,24 +16,24 @@ from .packed import Entry
 
 _NAMES = evidence.FIGURE_UNITS
 
-# Of a counter: first time and value, last time and value, covered, energy, gap energy, resets, lowest, highest.
-Sum = tuple[int, int, int, int, int, int, int, int, int, int]
+# Of a counter: first time and value, last time and value, covered, energy, gap energy, resets.
+Sum = tuple[int, int, int, int, int, int, int, int]
 Figures = dict[str, Any]
 
 
 def figures(blocks: Sequence["Block"], a: int, b: int) -> Figures | None:
     """Return the figures in [a, b) of blocks in ascending time, or None when they need to be looked at row by row."""
-    stream = blocks[0].stream
+    plan = blocks[0].plan
     last = None
+    digests: list[Digest] = []
     for block in blocks:
-        digest = block.digest
-        if digest is None or (block.stream is not stream and block.stream != stream):
+        if not block.rises or (block.plan is not plan and block.plan.stream != plan.stream):
             return None
-        if last is not None and digest.first <= last:
+        if last is not None and block.first <= last:
             return None
-        last = digest.last
-    points = evidence.counters(stream)
-    return _figures([piece for block in blocks for piece in block.cut(a, b)], points, a, b) if points else None
+        last = block.last
+        digests += block.cut(a, b)
+    return _figures(digests, plan.points, a, b) if plan.points else None
 
 
 class Plan:
@@ -68,61 +69,61 @@ class Digest(NamedTuple):
 
 
 class Block:
-    """Rows of one entry, and their digest unless they are not in ascending time."""
+    """Rows of one entry, summed up when first needed: all, or those before and those behind an interval's boundary."""
 
-    __slots__ = ("_cuts", "_plan", "_start", "digest", "entry", "even", "first", "stream")
+    __slots__ = ("_cuts", "_digest", "_start", "entry", "first", "is_even", "last", "plan", "rises")
 
     def __init__(self, entry: Any, plan: Plan, start: int) -> None:
-        """Sum up an entry of a record whose `up` was at unix ms `start`; it has rows."""
+        """Take an entry of a record whose `up` was at unix ms `start`; it has rows."""
         self.entry: Entry = packed.of(entry)
-        self.stream = plan.stream
+        self.plan = plan
         self.first: int = start + entry.start
-        self.digest: Digest | None = None
-        self._plan, self._start = plan, start
+        self._start = start
+        self._digest: Digest | None = None
         self._cuts: tuple[Any, list[Digest]] = (None, [])
         dt = entry.dt
-        self.even = plan.is_even and type(dt) is int and dt <= JOIN_MS_MAX and (dt > 0 or self.entry.rows == 1)
-        if self.even:
-            self.digest = _sum_even(self.entry, plan, start)
-        else:
-            times, columns = self._rows()
-            if sorted(set(times)) == times:
-                self.digest = _sum_rows(times, columns, plan)
+        self.is_even = type(dt) is int and plan.is_even and dt <= JOIN_MS_MAX and (dt > 0 or self.entry.rows == 1)
+        self.last: int = self.first + self.entry.span
+        self.rises = self.is_even or _is_rising(frame.times(self.entry))
 
-    def extremes(self, name: str) -> tuple[int, int] | None:
-        """Return the lowest and the highest value of a column of an even block."""
-        digest = self.digest
-        found = None if digest is None else digest.power and digest.power[1:3] if name == POWER else digest.sums[name]
-        return found and found[-2:]
+    @property
+    def digest(self) -> Digest:
+        """All rows' digest, if they rise."""
+        if self._digest is None:
+            if self.is_even:
+                self._digest = _sum_even(self.entry, self.plan, self._start)
+            else:
+                self._digest = _sum_rows(*self._rows(), self.plan)
+        return self._digest
 
     def cut(self, a: int, b: int) -> list[Digest]:
         """Return the digests of this block's rows before a, in [a, b), and from b on, of those that there are."""
-        digest = self.digest
-        if digest is None or not (digest.first < a <= digest.last or digest.first < b <= digest.last):
-            return [digest] if digest else []
-        size = digest.rows
+        if not (self.first < a <= self.last or self.first < b <= self.last):
+            return [self.digest]
+        size = self.entry.rows
         rows = None
-        if self.even:
+        if self.is_even:
             dt: Any = self.entry.dt
-            at, end = [max(0, min(size, -(-(bound - self.first) // dt))) for bound in (a, b)]
+            at = -((self.first - a) // dt) if a > self.first else 0
+            end = -((self.first - b) // dt) if b <= self.last else size
         else:
             rows = self._rows()
             at, end = interval.index(rows[0], a), interval.index(rows[0], b)
-        cuts = [(begin, stop) for begin, stop in ((0, at), (at, end), (end, size)) if begin < stop]
-        if self._cuts[0] != cuts:  # the interval before and the one behind ask for the same
-            self._cuts = cuts, [self._part(rows, *one) for one in cuts]
+        bounds = sorted({0, at, end, size})  # the interval before and the one behind ask for the same
+        if self._cuts[0] != bounds:
+            self._cuts = bounds, [self._part(rows, *one) for one in pairwise(bounds)]
         return self._cuts[1]
 
     def _part(self, rows: Any, first: int, last: int) -> Digest:
         if rows is None:
-            return _sum_even(self.entry.part(first, last, self._plan.columns), self._plan, self._start)
+            return _sum_even(self.entry.part(first, last, self.plan.columns), self.plan, self._start)
         times, columns = rows
         part = {name: column[first:last] for name, column in columns.items()}
-        return _sum_rows(times[first:last], part, self._plan)
+        return _sum_rows(times[first:last], part, self.plan)
 
     def _rows(self) -> tuple[list[int], dict[str, packed.Plain]]:
         """Return times and columns in milli-units of what figures are made of."""
-        times, columns = evidence.entry_rows(self.entry, self.stream, self._start, _NAMES)
+        times, columns = evidence.entry_rows(self.entry, self.plan.stream, self._start, _NAMES)
         return times, columns
 
 
@@ -131,25 +132,30 @@ def is_summed(point: Any) -> bool:
     return point.name in _NAMES and bool(evidence.in_wire_unit(point))
 
 
+def _is_rising(times: list[int]) -> bool:
+    return sorted(set(times)) == times
+
+
 def _sum_even(entry: Entry, plan: Plan, start: int) -> Digest:
     """Sum up rows with a constant spacing from their columns in difference form."""
     dt: Any = entry.dt
     first = start + entry.start
     nulls_max = JOIN_MS_MAX // dt - 1 if dt else 0  # between two values that join
     sums: dict[str, Sum | None] = {}
+    columns = entry.packed
     for column, factor, name, modulus in plan.counters:
-        found = packed.rise(entry.packed[column], nulls_max)
+        found = packed.rise(columns[column], nulls_max)
         if found is None:
-            values = [value and value * factor for value in frame.undelta(packed.plain(entry.packed[column]))]
+            values = [value and value * factor for value in frame.undelta(packed.plain(columns[column]))]
             sums[name] = _sum(frame.times(entry, start), values, modulus)
         else:
             row, low, end, high = found
             begin, stop, low, high = first + dt * row, first + dt * end, low * factor, high * factor
-            sums[name] = (begin, low, stop, high, stop - begin, high - low, 0, 0, low, high)
+            sums[name] = (begin, low, stop, high, stop - begin, high - low, 0, 0)
     power = None
     if plan.power is not None:
         column, factor = plan.power
-        levels = packed.values(entry.packed[column])
+        levels = packed.values(columns[column])
         if levels:
             power = (len(levels), min(levels) * factor, max(levels) * factor, sum(levels) * factor)
     return Digest(first, first + dt * (entry.rows - 1), entry.rows, sums, power)
@@ -172,7 +178,7 @@ def _sum(times: Sequence[int], column: packed.Plain, modulus: int | None) -> Sum
     start, end = times[0], times[-1]
     energy, gap, resets = interval.counter(times, values, modulus, start, end + 1)
     covered = interval.covered(times, start, end)
-    return start, values[0], end, values[-1], covered, energy, gap, resets, min(values), max(values)
+    return start, values[0], end, values[-1], covered, energy, gap, resets
 
 
 def _figures(digests: Sequence[Digest], points: Sequence[tuple[str, int | None]], a: int, b: int) -> Figures:

@@ -67,7 +67,7 @@ class Intake:
             checked = await self._verifiers.check(batch)
             self._count_rejected(checked.rejected)
             await before.wait()
-            if checked.packed:
+            if checked.frames:
                 put = asyncio.create_task(self._put(checked))
                 await asyncio.sleep(0)  # by now it stands in the writer's queue
                 handed_over.set()
@@ -82,7 +82,7 @@ class Intake:
         attempt = 0
         while True:
             try:
-                return await self._store.put_read(checked.read, len(checked.packed))
+                return await self._store.put_read(checked.read, checked.frames)
             except StoreError:
                 await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
                 attempt += 1

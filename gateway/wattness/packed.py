@@ -26,6 +26,7 @@ def _table(value_of: Any) -> bytes:
     return bytes(value_of(values[byte]) if byte in values else 0 for byte in range(256))
 
 
+_RISES = bytes(range(_LAST_RISE + 1))
 _SIGNED = _table(lambda step: step & 0xFF)
 _SHIFTED = _table(lambda step: step + STEP_MAX)
 _MAGNITUDE = _table(abs)
@@ -119,20 +120,20 @@ def total(steps: bytes) -> int:
 
 def within(column: Column, low: int, high: int) -> bool:
     """Tell, where that is quick, that all values lie in a range: none is further from the first than all steps."""
-    if isinstance(column, list):
-        if not column:
+    if type(column) is tuple:
+        _, begin, steps = column
+        reach = STEP_MAX * len(steps)
+        if low <= begin - reach and begin + reach <= high:
             return True
-        try:
-            reach = sum(map(abs, column)) - abs(column[0])  # type: ignore[arg-type]
-        except TypeError:  # nulls
-            return False
-        return low <= column[0] - reach and column[0] + reach <= high  # type: ignore[operator]
-    _, begin, steps = column
-    reach = STEP_MAX * len(steps)
-    if low <= begin - reach and begin + reach <= high:
+        reach = sum(steps.translate(_MAGNITUDE, NULL))
+        return low <= begin - reach and begin + reach <= high
+    if not column:
         return True
-    reach = sum(steps.translate(_MAGNITUDE, NULL))
-    return low <= begin - reach and begin + reach <= high
+    try:
+        reach = sum(map(abs, column)) - abs(column[0])  # type: ignore[arg-type]
+    except TypeError:  # nulls
+        return False
+    return low <= column[0] - reach and column[0] + reach <= high  # type: ignore[operator]
 
 
 def rise(column: Column, nulls_max: int) -> tuple[int, int, int, int] | None:
@@ -145,17 +146,13 @@ def rise(column: Column, nulls_max: int) -> tuple[int, int, int, int] | None:
             return None
         return 0, column[0], len(column) - 1, sum(column)  # type: ignore[return-value,arg-type]
     nulls, begin, steps = column
-    if NULL in steps:
+    others = steps.translate(None, _RISES)
+    if others:
         steps = steps.rstrip(NULL)
-        end = nulls + len(steps)
-        if NULL * (nulls_max + 1) in steps:
+        if others.strip(NULL) or NULL * (nulls_max + 1) in steps:
             return None
-        steps = steps.translate(None, NULL)
-    else:
-        end = nulls + len(steps)
-    if steps and max(steps) > _LAST_RISE:
-        return None
-    return nulls, begin, end, begin + sum(steps)
+        return nulls, begin, nulls + len(steps), begin + sum(steps.translate(None, NULL))
+    return nulls, begin, nulls + len(steps), begin + sum(steps)
 
 
 def part(column: Column, first: int, last: int) -> Column:

@@ -6,7 +6,7 @@ their length; cbor2 reads the other numbers, whose bytes were matched one by one
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -44,23 +44,38 @@ _NUMBERS_MAX = 255
 
 NULL = packed.NULL
 _Rest = tuple[int, bytes] | packed.Plain  # nulls and steps of a packed column, or all of another one
+Fields = tuple[Any, ...]  # what `marshal` can hand to another process
 
 
 def decode(payload: bytes) -> Any:
     """Return the Record of a payload; raises WireError. The entries of a rows record are `packed.Entry`."""
+    return record(fields(payload)) or frame.decode(payload, strictcbor.decode)
+
+
+def fields(payload: bytes) -> Fields | None:
+    """Return what makes the record of a rows payload, as plain values, None for the other kinds; raises WireError."""
     return _quickly(payload) or _slowly(payload)
 
 
-def _slowly(payload: bytes) -> Any:
+def record(fields: Fields | None) -> Any:
+    """Return the Record that these fields make."""
+    if fields is None:
+        return None
+    log, seq, prev, boot, up, unix, lost, extra, streams_hash, entries = fields
+    body = frame.Rows(streams_hash, [packed.Entry(*entry) for entry in entries])
+    return frame.Record(frame.KIND_ROWS, log, seq, prev, boot, up, unix, lost, body, extra)
+
+
+def _slowly(payload: bytes) -> Fields | None:
     record = frame.decode(payload, strictcbor.decode)
     if record.kind != frame.KIND_ROWS:
-        return record
-    entries = [packed.of(entry) for entry in record.body.entries]
-    return record._replace(body=frame.Rows(record.body.streams_hash, entries))
+        return None
+    entries = [tuple(packed.of(entry)) for entry in record.body.entries]
+    return (*record[1:8], record.extra, record.body.streams_hash, entries)
 
 
-def _quickly(payload: bytes) -> Any:
-    """Return the Record, or None for what is not read this way."""
+def _quickly(payload: bytes) -> Fields | None:  # noqa: PLR0911 — each is a form that is read the other way
+    """Return the fields, or None for what is not read this way."""
     head = _HEAD(payload)
     if head is None or len(payload) > frame.PAYLOAD_SIZE_MAX:
         return None
@@ -84,11 +99,17 @@ def _quickly(payload: bytes) -> Any:
         return None
     values = iter(cbor2.loads(b"\x98%c%b" % (len(numbers), b"".join(numbers))))
     log, seq, boot, up, unix = islice(values, 5)
-    body = frame.Rows(streams_hash, [_entry(values, *one) for one in found])
-    latest = max(entry.start + entry.span for entry in body.entries) + max(up, unix or 0)
-    if seq < 2 or latest >= cbor.INT_LIMIT:  # the first record has rules of its own, and is hardly ever one of rows
+    latest = max(up, unix or 0)
+    made = []
+    for size, rests in found:
+        stream, start, dt = islice(values, 3)
+        columns = [(rest[0], next(values), rest[1]) if type(rest) is tuple else rest for rest in rests]
+        made.append((stream, start, dt, size, columns))
+        if latest + start + dt * (size - 1) >= cbor.INT_LIMIT:
+            return None
+    if seq < 2:  # the first record has rules of its own, and is hardly ever one of rows
         return None
-    return frame.Record(frame.KIND_ROWS, log, seq, prev, boot, up, unix, None, body, {})
+    return log, seq, prev, boot, up, unix, None, {}, streams_hash, made
 
 
 def _shape(parts: Sequence[bytes], numbers: list[bytes]) -> list[_Rest] | None:
@@ -122,12 +143,6 @@ def _list(data: bytes) -> list[int | None] | None:
     except cbor2.CBORDecodeError:
         return None
     return column if end is cbor2.undefined else None
-
-
-def _entry(values: Iterator[int], size: int, rests: Sequence[_Rest]) -> packed.Entry:
-    stream, start, dt = islice(values, 3)
-    columns = [(rest[0], next(values), rest[1]) if type(rest) is tuple else rest for rest in rests]
-    return packed.Entry(stream, start, dt, size, columns)  # type: ignore[arg-type]
 
 
 @lru_cache(_PATTERNS_MAX)

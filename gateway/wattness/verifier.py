@@ -12,15 +12,17 @@ from collections.abc import Sequence
 from struct import Struct
 from typing import Any, BinaryIO, NamedTuple
 
-from wattwire import cose, frame
+from wattwire import cose
 
-from .model import Arrival, Verified
-from .packed import Entry
-from .rowframes import decode
+from .model import Verified
+from .rowframes import Fields, decode, fields, record
 from .verify import Verifier
 
 LENGTH = Struct("<I")
 MARSHAL_VERSION = 2  # the later ones look for what occurs twice
+
+
+Packed = tuple[int, bytes, bytes, Fields | None]  # a `Verified`, its record as plain values if it is one of rows
 
 
 class Author(NamedTuple):
@@ -37,34 +39,27 @@ def message(*body: Any) -> bytes:
     return LENGTH.pack(len(data)) + data
 
 
-def pack(verified: Verified) -> bytes:
-    """Return a verified frame as bytes."""
-    board_id, raw, digest, record = verified
-    return marshal.dumps((board_id, raw, digest, _pack_rows(record)), MARSHAL_VERSION)
+def pack(frames: Sequence[Packed]) -> bytes:
+    """Return frames as bytes."""
+    return marshal.dumps(list(frames), MARSHAL_VERSION)
 
 
-def unpack(packed: bytes) -> Verified:
-    """Return the frame that `pack` packed."""
-    board_id, raw, digest, rows = marshal.loads(packed)  # noqa: S302 - from our own process
-    return Verified(board_id, raw, digest, _unpack_rows(rows) if rows else decode(cose.parse(raw)[1]))
+def unpack(packed: bytes) -> list[Packed]:
+    """Return the frames that `pack` packed."""
+    frames: list[Packed] = marshal.loads(packed)  # noqa: S302 - from our own process
+    return frames
 
 
-def _pack_rows(record: Any) -> tuple[Any, ...] | None:
-    """Return a rows record as plain values; the other kinds are rare and cheap to read again."""
-    if record.kind != frame.KIND_ROWS:
-        return None
-    streams_hash, entries = record.body
-    return (*record[:8], streams_hash, [tuple(entry) for entry in entries], record.extra)
-
-
-def _unpack_rows(rows: tuple[Any, ...]) -> Any:
-    kind, log, seq, prev, boot, up, unix, lost, streams_hash, entries, extra = rows
-    body = frame.Rows(streams_hash, [Entry(*entry) for entry in entries])
-    return frame.Record(kind, log, seq, prev, boot, up, unix, lost, body, extra)
+def read(frames: Sequence[Packed]) -> list[Verified]:
+    """Return frames with their records; those that are not of rows are rare and cheap to read again."""
+    return [
+        Verified(board_id, raw, digest, record(fields) or decode(cose.parse(raw)[1]))
+        for board_id, raw, digest, fields in frames
+    ]
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
-    """Answer every batch of arrivals with (frames, rejected) until the gateway closes the pipe or is gone."""
+    """Answer every batch of arrivals with (frames, how many, rejected) until the gateway closes the pipe or is gone."""
     verifier = Verifier()
     while head := source.read(LENGTH.size):
         authors, arrivals = marshal.loads(source.read(LENGTH.unpack(head)[0]))  # noqa: S302 - from our own process
@@ -74,9 +69,9 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
         sink.flush()
 
 
-def _verify(verifier: Verifier, arrivals: Sequence[tuple[bytes, bytes]]) -> tuple[list[bytes], dict[str, int]]:
-    good, rejected = verifier.verify_all([Arrival(*arrival) for arrival in arrivals])
-    return [pack(one) for one in good], rejected
+def _verify(verifier: Verifier, arrivals: Sequence[tuple[bytes, bytes]]) -> tuple[bytes, int, dict[str, int]]:
+    good, rejected = verifier.read_all(arrivals, fields)
+    return pack(good), len(good), rejected
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from .errors import ConfigError
 from .model import Arrival, Verified
-from .verifier import LENGTH, Author, message, unpack
+from .verifier import LENGTH, Author, message, pack, read, unpack
 from .verify import Keyed, load_key
 
 log = logging.getLogger(__name__)
@@ -27,16 +27,17 @@ RESTART_S = 0.5
 class Checked(NamedTuple):
     """The answer to a batch: good frames, still packed, and how many were rejected for which reason."""
 
-    packed: Sequence[bytes]
+    packed: bytes
+    frames: int
     rejected: dict[str, int]
 
     def read(self) -> list[Verified]:
         """Return the good frames; the thread that needs them unpacks them."""
-        return [unpack(one) for one in self.packed]
+        return read(unpack(self.packed))
 
     def parts(self) -> list["Checked"]:
         """Return each frame by itself."""
-        return [Checked((one,), {}) for one in self.packed]
+        return [Checked(pack([one]), 1, {}) for one in unpack(self.packed)]
 
 
 class _DiedError(Exception):
@@ -132,12 +133,13 @@ class Verifiers:
         """Find the frame that it died of."""
         if len(arrivals) == 1:
             log.error("frame ends the verifier raw=%s", arrivals[0].raw.hex())
-            return Checked((), {"internal_error": 1})
+            return Checked(pack([]), 0, {"internal_error": 1})
         half = len(arrivals) // 2
         first, second = await self.check(arrivals[:half]), await self.check(arrivals[half:])
         reasons = {*first.rejected, *second.rejected}
         return Checked(
-            (*first.packed, *second.packed),
+            pack([*unpack(first.packed), *unpack(second.packed)]),
+            first.frames + second.frames,
             {reason: first.rejected.get(reason, 0) + second.rejected.get(reason, 0) for reason in reasons},
         )
 

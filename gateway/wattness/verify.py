@@ -1,6 +1,6 @@
 """From bytes that anyone could have sent to a frame that one enrolled board has signed."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -45,22 +45,11 @@ class _Signer(NamedTuple):
     key: ec.EllipticCurvePublicKey
 
 
-class _Envelope(NamedTuple):
-    """A frame whose envelope is of good form; its payload is still unread."""
+# A frame whose envelope is of good form, its payload still unread: signer, raw, payload, signature, what was signed.
+_Envelope = tuple[_Signer, bytes, bytes, bytes, bytes]
 
-    signer: _Signer
-    raw: bytes
-    payload: bytes
-    signature: bytes
-    to_be_signed: bytes
-
-
-class _Signed(NamedTuple):
-    """A frame that an enrolled board has signed; whether its payload is of good form is still unknown."""
-
-    board_id: int
-    raw: bytes
-    payload: bytes
+# A frame that an enrolled board has signed, its payload's form still unknown: board, raw, payload.
+_Signed = tuple[int, bytes, bytes]
 
 
 class Verifier:
@@ -77,43 +66,56 @@ class Verifier:
 
     def verify(self, arrival: Arrival) -> Verified:
         """Return the frame, or raise RejectedError with a reason code; the payload is not read before its signature."""
-        return _read(_check(self._open(arrival)))
+        return Verified(*_read(_check(self._open(arrival)), rowframes.decode))
 
-    def verify_all(self, arrivals: Sequence[Arrival]) -> tuple[list[Verified], dict[str, int]]:
+    def verify_all(self, arrivals: Iterable[tuple[bytes, bytes]]) -> tuple[list[Verified], dict[str, int]]:
         """Return the good frames in order, and how many were rejected for which reason."""
+        found, rejected = self.read_all(arrivals, rowframes.decode)
+        return [Verified(*one) for one in found], rejected
+
+    def read_all(
+        self, arrivals: Iterable[tuple[bytes, bytes]], decode: Callable[[bytes], A]
+    ) -> tuple[list[tuple[int, bytes, bytes, A]], dict[str, int]]:
+        """Return the same as plain values; `decode` refuses what `rowframes.decode` does."""
         rejected: dict[str, int] = {}
         # Step by step for the whole batch: signatures and decoding push each other out of the processor's caches.
         signed = _each(_check, _each(self._open, arrivals, rejected), rejected)
-        return _each(_read, signed, rejected), rejected
+        return _each(lambda one: _read(one, decode), signed, rejected), rejected
 
-    def _open(self, arrival: Arrival) -> _Envelope:
+    def _open(self, arrival: tuple[bytes, bytes]) -> _Envelope:
+        named, raw = arrival
         try:
-            kid, payload, signature = cose.parse(arrival.raw)
+            kid, payload, signature = cose.parse(raw)
         except WireError as error:
             raise RejectedError(error.reason, error.detail) from None
-        if kid != arrival.kid:
+        if kid != named:
             raise RejectedError("kid_mismatch", "the topic names another board")
         signer = self._signers.get(kid)
         if signer is None:
             raise RejectedError("unknown_board", kid.hex())
-        return _Envelope(signer, arrival.raw, payload, der(signature), cose.to_be_signed(kid, payload))
+        return signer, raw, payload, der(signature), _signed_bytes(raw)
 
 
 def _check(envelope: _Envelope) -> _Signed:
+    signer, raw, payload, signature, signed = envelope
     try:
-        envelope.signer.key.verify(envelope.signature, envelope.to_be_signed, _ES256)
+        signer.key.verify(signature, signed, _ES256)
     except InvalidSignature:
         raise RejectedError("bad_signature") from None
-    return _Signed(envelope.signer.board_id, envelope.raw, envelope.payload)
+    return signer.board_id, raw, payload
 
 
-def _read(signed: _Signed) -> Verified:
+def _read(signed: _Signed, decode: Callable[[bytes], A]) -> tuple[int, bytes, bytes, A]:
     board_id, raw, payload = signed
     try:
-        record = rowframes.decode(payload)
+        return board_id, raw, sha256(payload).digest(), decode(payload)
     except WireError as error:
         raise RejectedError(error.reason, error.detail) from None
-    return Verified(board_id, raw, sha256(payload).digest(), record)
+
+
+def _signed_bytes(raw: bytes) -> bytes:
+    """Return what `cose.to_be_signed` makes of a frame that `cose.parse` takes: its own bytes, but for the heads."""
+    return b"\x84\x6aSignature1%b\x4awattwire/1%b" % (raw[2:16], raw[17:-66])
 
 
 def _each(step: Callable[[A], B], items: Iterable[A], rejected: dict[str, int]) -> list[B]:

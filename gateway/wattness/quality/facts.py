@@ -94,8 +94,8 @@ def of_blocks(place: Place, blocks: Sequence[Any], figures: Mapping[str, Any]) -
     if figures["counter_resets"] or place.stream.role == "vehicle":
         return None
     levels: dict[str, int] = {}
-    for block in blocks:
-        for name, found in block.digest.sums.items():
+    for digest in [part for block in blocks for part in block.cut(place.a, place.b)]:
+        for name, found in digest.sums.items():
             if found is not None:
                 if found[1] < levels.get(name, found[1]):
                     return None
@@ -106,7 +106,7 @@ def of_blocks(place: Place, blocks: Sequence[Any], figures: Mapping[str, Any]) -
             ends = _ends([block.entry.packed[at] for block in blocks])
             if ends is not None:
                 samples[point.name] = _two(*(evidence.to_milli(value, point.exponent) for value in ends))
-    return _of_figures(place, figures, blocks[-1].digest.last, samples, levels)
+    return _of_figures(place, figures, blocks[-1].last, samples, levels)
 
 
 def of_evidence(place: Place, times: Sequence[int], columns: Mapping[str, Column], figures: Mapping[str, Any]) -> Facts:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from wattness import digest, packed
+from wattness import packed
 
 from .registry import RULES
 
@@ -66,12 +66,11 @@ _STILL = frozenset({FUTURE_TIME, IMPOSSIBLE_TIME, FRAME_TOO_LONG, UNKNOWN_STREAM
 class Limits:
     """What the columns of one stream (`wattwire.frame.Stream`) cannot hold."""
 
-    __slots__ = ("_all", "_others", "_summed")
+    __slots__ = ("_all",)
 
     def __init__(self, stream: Any) -> None:
-        """Work out the limits in the columns' own integers, and in the milli-units of blocks."""
+        """Work out the limits in the columns' own integers."""
         self._all = []
-        self._summed = {}
         for column, point in enumerate(stream.points):
             low, high = bounds(point.name, stream.rated_w)
             scale = 10 ** abs(point.exponent)
@@ -80,20 +79,14 @@ class Limits:
             else:
                 low_here, high_here = -(-low * scale // 1000), high * scale // 1000
             self._all.append(Limit(column, low_here, high_here, _stem(point.name) in _OR_ZERO))
-            if digest.is_summed(point):
-                self._summed[point.name] = (low, high)
-        self._others = [limit for limit in self._all if stream.points[limit.column].name not in self._summed]
 
-    def exceeded(self, block: digest.Block) -> bool:
-        """Tell whether a value of a block's columns is impossible."""
-        columns = block.entry.packed
-        if not block.even:
-            return impossible(columns, self._all)
-        for name, (low, high) in self._summed.items():
-            found = block.extremes(name)
-            if found is not None and (found[0] < low or found[1] > high):
+    def exceeded(self, columns: Sequence[packed.Column]) -> bool:
+        """Tell whether a value of these columns is impossible."""
+        for at, low, high, or_zero in self._all:
+            column = columns[at]
+            if not packed.within(column, low, high) and _exceeds(packed.values(column), low, high, or_zero=or_zero):
                 return True
-        return impossible(columns, self._others)
+        return False
 
 
 def advances(verdicts: Sequence[Verdict]) -> bool:
@@ -115,15 +108,6 @@ def bounds(name: str, rated_w: int | None) -> tuple[int, int]:
     return _RANGES.get(stem, (-MILLI_MAX, MILLI_MAX))
 
 
-def impossible(columns: Sequence[packed.Column], allowed: Sequence[Limit]) -> bool:
-    """Tell whether a value of these columns is outside of its limit."""
-    for at, low, high, or_zero in allowed:
-        column = columns[at]
-        if packed.within(column, low, high):
-            continue
-        values = packed.values(column)
-        if or_zero:
-            values = [value for value in values if value]
-        if values and not low <= min(values) <= max(values) <= high:
-            return True
-    return False
+def _exceeds(values: Sequence[int], low: int, high: int, *, or_zero: bool) -> bool:
+    found = [value for value in values if value] if or_zero else values
+    return bool(found) and not low <= min(found) <= max(found) <= high

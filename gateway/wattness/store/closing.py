@@ -180,11 +180,11 @@ class Closing:
 
 def _summed(spans: Sequence[Span], a: int, b: int) -> tuple[dict[str, Any], Any] | None:
     """Return the figures and the stream in force from the spans' blocks, when these say all that their frames say."""
-    blocks = [span.block for span in spans if len(span.needs) == 1]
-    if None in blocks or len(blocks) < len(spans):
+    blocks = [span.block for span in spans if span.block is not None and len(span.needs) == 1]
+    if len(blocks) < len(spans):
         return None
     figures = digest.figures(blocks, a, b)
-    return None if figures is None else (figures, blocks[0].stream)
+    return None if figures is None else (figures, blocks[0].plan.stream)
 
 
 def _read(frames: Sequence[Held], device: str, a: int, b: int) -> tuple[dict[str, Any], Any]:

@@ -1,7 +1,7 @@
 """Frames into streams: each frame once, in the order of (log, seq), as far as nothing is missing."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import apsw
 import msgspec
@@ -19,12 +19,7 @@ STREAMS_MAX = 256  # per board
 COUNTER_MAX = (1 << 53) - 1  # of commands; a board that reports more is not believed
 
 
-class Addition(NamedTuple):
-    """What an entry adds to its stream, and how many of its rows were too late for that."""
-
-    stream: Stream
-    spans: list[Span]
-    late: int
+Addition = tuple[Stream, list[Span], int]  # what an entry adds to its stream, how many of its rows were too late
 
 
 class Fold:
@@ -255,15 +250,14 @@ def _judge(
         if not _fits(entry, descriptor):
             found.append(quality.UNKNOWN_STREAM)
         elif entry.rows:
-            last = start + entry.start + entry.span
-            if last > latest:
-                found.append(quality.FUTURE_TIME)
-            if start + entry.start < 0:
-                found.append(quality.IMPOSSIBLE_TIME)
-            if last - start > quality.FRAME_MS_MAX:
-                found.append(quality.FRAME_TOO_LONG)
             block = digest.Block(entry, descriptor.plans[entry.stream], start)
-            if descriptor.limits[entry.stream].exceeded(block):
+            if block.last > latest:
+                found.append(quality.FUTURE_TIME)
+            if block.first < 0:
+                found.append(quality.IMPOSSIBLE_TIME)
+            if block.last - start > quality.FRAME_MS_MAX:
+                found.append(quality.FRAME_TOO_LONG)
+            if descriptor.limits[entry.stream].exceeded(entry.packed):
                 found.append(quality.IMPOSSIBLE_VALUE)
             blocks.append((descriptor.devices[entry.stream], block))
     return list(dict.fromkeys(found)), blocks
@@ -276,11 +270,11 @@ def _additions(
         stream = state.streams.get(device)
         if stream is None:
             continue
-        found, late = runs(block.entry, block.first - block.entry.start, stream.window.last)
+        found, late = runs(block, stream.window.last)
         if late:
             state.odd = (record.log, record.seq)
         whole = block if len(found) == 1 and not late else None
-        yield Addition(stream, [Span(record.log, record.seq, first, last, needs, whole) for first, last in found], late)
+        yield stream, [Span(record.log, record.seq, first, last, needs, whole) for first, last in found], late
 
 
 def _fits(entry: packed.Entry, descriptor: Descriptor) -> bool:
