@@ -15,6 +15,7 @@ ROWS = {
     "history": "a year's plot, old frames in few bytes, and a week's backlog beside live frames",
     "quality": "honest days that the rules let pass, and spoilt ones that they catch",
     "sources": "devices that the gateway reads itself against bare reads",
+    "networks": "reports that an adapter signs and keeps against bare signing and inserts, and the memory of all",
     "house": "memory with everything on, and the page's first view with a year of ten devices",
     "proxy": "answers from the proxy's cache against direct reads, and metering beside a crowd of clients",
     "bus": "use of the meter bus against its physical limit, and a dead unit's share of its time",
