@@ -196,5 +196,19 @@ def test_what_the_operator_must_mend_has_its_sentence(args, tmp_path):
     assert str(done.exception).endswith((".", "Europe/Berlin"))
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (bytes(range(256)) * 50, "is not text; save the rows as CSV in UTF-8"),
+        (bytes(1 << 20), "a line of it is longer than 65536 characters"),
+        (b"time,power_w\n" + b"9" * (1 << 20), "a line of it is longer than 65536 characters"),
+    ],
+)
+def test_a_file_that_holds_no_rows_is_not_read_into_memory(content, says, tmp_path):
+    file = tmp_path / "day.csv"
+    file.write_bytes(content)
+    assert says in str(invoke(file, "--role", "pv", home=tmp_path).exception)
+
+
 def test_a_role_that_is_none_is_refused(tmp_path):
     assert invoke(Path(__file__), "--role", "toaster", home=tmp_path).exit_code == 2

@@ -14,6 +14,7 @@ from .headings import Heading, find_columns
 
 ROWS_MAX = 4_000_000
 FIELD_MAX = 4096
+LINE_MAX = 65_536
 _NOTHING = {"", "nan", "null", "none", "na", "n/a", "-", "--", "unknown", "unavailable"}
 _FORMS = ("%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M", "%Y%m%d %H:%M", "%Y%m%dT%H%M%S")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -37,15 +38,24 @@ class _Moment(NamedTuple):
 
 def read(stream: TextIO, name: str, role: str, zone: ZoneInfo | None) -> Recording:
     """Read the columns that a role has; raises ConfigError that names the line."""
-    lines = (line for line in stream if line.strip() and not line.lstrip().startswith("#"))
+    lines = (line for line in _lines(stream, name) if line.strip() and not line.lstrip().startswith("#"))
     try:
         first = next(lines, "")
         delimiter = max(",;\t|", key=first.count)
         header = next(csv.reader([first.lstrip("\ufeff")], delimiter=delimiter), [])
         headings = find_columns(header, role, name)
         return _collect(_rows(lines, delimiter, name), headings, name, zone)
-    except (csv.Error, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise ConfigError(f"{name} is not text; save the rows as CSV in UTF-8.") from None
+    except csv.Error as error:
         raise ConfigError(f"{name} is not a good CSV file: {error}.") from None
+
+
+def _lines(stream: TextIO, name: str) -> Iterator[str]:
+    while line := stream.readline(LINE_MAX + 1):
+        if len(line) > LINE_MAX:
+            raise ConfigError(f"{name} is no CSV file of rows: a line of it is longer than {LINE_MAX} characters.")
+        yield line
 
 
 def _rows(lines: Iterator[str], delimiter: str, name: str) -> Iterator[tuple[int, Sequence[str]]]:
