@@ -18,16 +18,16 @@ class Newest:
 
     def values(self, stream_id, point, since_ms, limit):
         at, value = self.by_id[stream_id]
-        return [[at, value]] if at >= since_ms else []
+        return [[at, value]] if at is not None and at >= since_ms else []
 
 
 def judged(*streams):
     """Return the flow of streams given as (role, watts, age in s)."""
     views, values = [], {}
     for number, (role, watts, age_s) in enumerate(streams, 1):
-        at = NOW - age_s * 1000
+        at = None if age_s is None else NOW - age_s * 1000
         point = POWER if role != "vehicle" else PointView("battery_power", "W", 0)
-        rest = ("profile", 1, None, [point], NOW - 10**9, at, NOW)
+        rest = ("profile", 1, None, [point], at and NOW - 10**9, at, NOW)
         views.append(StreamView(number, 1, "board", "11" * 32, str(number), role, *rest))
         values[number] = (at, watts)
     found = flow(Newest(values), views, Clock(Clock().real_ms_now(), NOW))
@@ -44,6 +44,7 @@ def judged(*streams):
         ((("pv", 0, 5), ("grid", 0, 5)), (0, None, 0, 0, None, True)),  # zero is known
         ((("pv", None, 5), ("grid", 400, 5)), (None, None, 400, None, None, False)),  # the device gave none
         ((("pv", 3000, 300), ("grid", 400, 5)), (None, None, 400, None, None, False)),  # silent for five minutes
+        ((("pv", None, None), ("grid", 400, 5)), (None, None, 400, None, None, False)),  # described, no row yet
         ((("pv", 3000, 2 * 86_400), ("grid", 400, 5)), (None, None, 400, 400, None, True)),  # gone for good
         ((("pv", 1, 5), ("pv", 2, 5), ("grid", 3, 5)), (3, None, 3, 6, None, True)),
         ((("pv", 1, 5), ("pv", 2, 300), ("grid", 3, 5)), (None, None, 3, None, None, False)),

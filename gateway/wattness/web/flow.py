@@ -21,9 +21,9 @@ def leading(stream: StreamView) -> PointView | None:
 
 
 def flow(reader: Reader, streams: Iterable[StreamView], clock: Clock) -> Flow:
-    """Return the power flow; a role of which any stream is silent is unknown."""
+    """Return the power flow; a role of which any stream is silent, or has yet to speak, is unknown."""
     now = clock.now_ms()
-    alive = [stream for stream in streams if (stream.last_unix_ms or 0) > now - GONE_MS]
+    alive = [stream for stream in streams if stream.last_unix_ms is None or stream.last_unix_ms > now - GONE_MS]
     values: dict[str, list[float | None]] = {}
     for stream in alive:
         values.setdefault(stream.role, []).append(_power(reader, stream, clock))
