@@ -258,6 +258,15 @@ def test_the_command_from_end_to_end(wattness, tmp_path, port):
         assert (tmp_path / "gateway.toml").read_text().startswith(OLD)
 
 
+def test_names_stay_whole_in_a_terminal_of_80_columns(wattness, port, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with a_network(port):
+        out = wattness(*LAN, "--port", str(port))[1]
+    assert max(map(len, out.splitlines())) <= 80
+    for word in ("acme-sun-10-pv", f"tcp://127.0.0.2:{port}", "certain: SunSpec", "by sunspec", "deye-sunsynk-1p-grid"):
+        assert word in out
+
+
 def test_yes_takes_what_is_certain(wattness, tmp_path, port):
     with a_network(port):
         _, out, _ = wattness(*LAN, "--port", str(port), "--yes", "--json")
@@ -307,7 +316,8 @@ def test_while_the_gateway_runs_its_devices_are_left_alone(wattness, tmp_path, p
 def test_a_port_that_is_no_serial_port(wattness):
     code, out, _ = wattness("--serial", "/dev/null")
     assert code == 0
-    assert "another program may be using it" in out
+    assert "another program may have it" in " ".join(out.split())
+    assert wattness("--serial", __file__)[::2] == (2, f"{__file__} is no serial port; give one as /dev/ttyUSB0.\n")
 
 
 def test_ctrl_c_at_the_question_changes_nothing(wattness, tmp_path, port, monkeypatch):

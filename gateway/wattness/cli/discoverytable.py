@@ -58,15 +58,16 @@ def show(survey: Survey, proposals: Sequence[Proposal], nearby: Sequence[Nearby]
 
 
 def _proposals(proposals: Sequence[Proposal]) -> Table:
-    columns = ("", "name", "where", "unit", "profile", "role", "rated", "every", "confidence", "why")
+    """Return what fits a terminal of 80 columns: a cell's words wrap, names and addresses stay whole."""
     rows = []
     for number, one in enumerate(proposals, 1):
-        rated = "–" if one.rated_w is None else f"{one.rated_w} W"
-        sure = f"[{STYLES[one.confidence]}]{one.confidence}[/]"
+        rated = "" if one.rated_w is None else f", rated {one.rated_w} W"
+        device = f"{one.name}\n{one.url}\nunit {one.unit}"
+        read = f"{one.role} by {one.profile}{rated}, every {one.period_ms / 1000:g} s"
         why = f"is configured as {one.configured}" if one.configured else one.why
-        cells = (one.name, one.url, str(one.unit), one.profile, one.role, rated, f"{one.period_ms / 1000:g} s")
-        rows.append(("✓" if one.configured else str(number), *map(escape, cells), sure, escape(why)))
-    return _table("Devices", columns, rows, is_markup=True)
+        sure = f"[{STYLES[one.confidence]}]{one.confidence}[/]: {escape(why)}"
+        rows.append(("✓" if one.configured else str(number), *map(escape, (device, read)), sure))
+    return _table("Devices", ("", "device", "read as", "how sure"), rows, is_markup=True)
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[tuple[str, ...]], *, is_markup: bool = False) -> Table:

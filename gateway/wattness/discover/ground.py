@@ -4,6 +4,7 @@ import functools
 import ipaddress
 import os
 import socket
+import stat
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -114,6 +115,8 @@ def _line(text: str) -> Address:
     if not os.path.exists(path):  # noqa: PTH110 - a name, not a file
         here = ", ".join(sorted(port.device for port in list_ports.comports()))
         raise ConfigError(f"There is no port {path}; {f'there is {here}' if here else 'no serial port is plugged in'}.")
+    if not stat.S_ISCHR(os.stat(path).st_mode):  # noqa: PTH116 - as above
+        raise ConfigError(f"{path} is no serial port; give one as /dev/ttyUSB0.")
     if not os.access(path, os.R_OK | os.W_OK):
         raise ConfigError(f"The port {path} may not be used by you; add yourself to its group (often dialout).")
     return address if "baud=" in options else address._replace(baud=0)

@@ -136,7 +136,10 @@ class Search:
             if not await self._units(Line(address._replace(baud=baud)), units[3:], 0):
                 self._mute(address, "nobody answers; look at the wires A and B, the baud rate and the parity")
         except UnreachableError:
-            self._mute(address, "the port cannot be opened; another program may be using it")
+            self._mute(
+                address,
+                "the port cannot be used; another program may have it, or it is no serial line",
+            )
 
     async def _units(self, line: Line, numbers: tuple[int, ...], pause_ms: int) -> bool:
         """Ask units one after the other; tell whether any answered."""
