@@ -13,6 +13,7 @@ import pytest
 
 from wattness.cli import main
 from wattness.cli.operating import CONFIG_TEXT
+from wattness.cli.statustable import show
 from wattness.config import Config, load
 from wattness.store.registry import open_registry
 
@@ -217,6 +218,21 @@ def test_status_without_and_with_data(wattness, home):
     assert code == 0
     assert "not running" in text
     assert "roof" in text
+
+
+def test_status_shows_how_old_each_streams_newest_row_is(capsys):
+    head = {"board": "roof", "role": "pv"}
+    ages = {"never": None, "31 s ago": 1_790_000_000_000 - 31_000, "2026-09-20": 1_790_000_000_000 - 86_400_000}
+    streams = [
+        head | {"id": number, "device": f"{number:032x}", "last_unix_ms": last}
+        for number, last in enumerate(ages.values())
+    ]
+    facts = {"boards": [], "networks": [], "counters": {}, "now_unix_ms": 1_790_000_000_000}
+    show(facts | {"home": "h", "running": True, "streams": streams})
+    lines = [line for line in capsys.readouterr().out.splitlines() if "roof" in line]
+    for number, (line, said) in enumerate(zip(lines, ages, strict=True)):
+        assert f"{number:032x}" in line  # what `devices` of a network names
+        assert said in line
 
 
 def test_decode_frames(wattness, tmp_path):

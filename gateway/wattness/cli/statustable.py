@@ -17,6 +17,7 @@ from wattness.doctor import is_running
 from wattness.store.reader import Reader, open_reader
 
 REFRESH_S = 2.0
+AGE_MAX_S = 600  # older than that, the date says more
 
 
 def collect(config: Config) -> dict[str, Any]:
@@ -53,8 +54,9 @@ def watch(config: Config) -> None:
 
 
 def _tables(facts: dict[str, Any]) -> Group:
+    now_ms = facts["now_unix_ms"]
     streams = [
-        (str(stream["id"]), stream["board"], stream["role"], stream["profile"], str(stream["unit"]))
+        (str(stream["id"]), stream["board"], stream["role"], stream["device"], _age(stream["last_unix_ms"], now_ms))
         for stream in facts["streams"]
     ]
     networks = [
@@ -67,12 +69,12 @@ def _tables(facts: dict[str, Any]) -> Group:
         for network in facts["networks"]
     ]
     counters = [(name, reason, str(n)) for name, reasons in facts["counters"].items() for reason, n in reasons.items()]
-    boards = [_board_row(board, facts["now_unix_ms"]) for board in facts["boards"]]
+    boards = [_board_row(board, now_ms) for board in facts["boards"]]
     tables = (
         ("Boards", ("name", "kid", "state", "log", "head", "missing", "newest frame"), boards),
-        ("Streams", ("id", "board", "role", "profile", "unit"), streams),
+        ("Streams", ("id", "board", "role", "device", "newest row"), streams),
         ("Networks", ("name", "waiting", "completed", "discarded", "paid"), networks),
-        ("Refused, dropped, left out", ("what", "why", "times"), counters),
+        ("Counted", ("what", "why", "times"), counters),
     )
     state = Text(f"{facts['home']}: {'running' if facts['running'] else 'not running'}")
     return Group(state, *(_table(*table) for table in tables if table[2]))
@@ -83,11 +85,16 @@ def _board_row(board: dict[str, Any], now_ms: int) -> tuple[str, ...]:
     state = f"{board['state']} ({board['reason']})" if board["reason"] else board["state"]
     if log is None:
         return board["name"], board["kid"], state, "–", "–", "–", "never"
-    newest = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(board["last_unix_ms"] / 1000))
-    age_s = max(0, now_ms - board["last_unix_ms"]) // 1000
-    missing = log["top"] - log["head"]
-    numbers = (str(log["log"]), str(log["head"]), str(missing))
-    return board["name"], board["kid"], state, *numbers, f"{newest} ({age_s} s ago)"
+    numbers = (str(log["log"]), str(log["head"]), str(log["top"] - log["head"]))
+    return board["name"], board["kid"], state, *numbers, _age(board["last_unix_ms"], now_ms)
+
+
+def _age(unix_ms: int | None, now_ms: int) -> str:
+    """Return when something was, briefly: `31 s ago` while it is fresh, its date behind that."""
+    if unix_ms is None:
+        return "never"
+    age_s = max(0, now_ms - unix_ms) // 1000
+    return f"{age_s} s ago" if age_s < AGE_MAX_S else time.strftime("%Y-%m-%d %H:%M", time.localtime(unix_ms / 1000))
 
 
 def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Table:

@@ -114,7 +114,7 @@ class Card {
     this.reason = element("p", { className: "callout bad", hidden: true });
     this.figures = element("dl", { className: "facts" });
     this.all = element("dl", { className: "facts small" });
-    this.more = element("details", {}, element("summary", {}, "All health facts"), this.all);
+    this.more = element("details", {}, element("summary", {}, "All facts"), this.all);
     this.enrolled = element("p", { className: "soft small" });
     this.release = button("Release from quarantine", () => this.free(site), { hidden: true });
     const remove = button("Remove", () => this.remove(site), { className: "quiet" });
@@ -163,10 +163,12 @@ class Card {
     this.release.hidden = board.state !== "quarantined";
     facts(this.figures, logFacts(board, now).concat(healthFacts(board.health ?? {})));
     const rest = Object.entries(board.health ?? {});
-    this.more.hidden = !rest.length;
+    this.more.hidden = !(rest.length + streams.length);
     facts(
       this.all,
-      rest.map(([name, value]) => [words(name), value === null ? "unknown" : minus(String(value))]),
+      rest
+        .map(([name, value]) => [words(name), value === null ? "unknown" : minus(String(value))])
+        .concat(streams.map((stream) => [`${roleName(stream.role)}: device`, stream.device])),
     );
     setText(this.enrolled, `enrolled ${date(board.enrolled_unix_ms)}`);
   }
