@@ -36,6 +36,16 @@ CONFIG_TEXT = """\
 # raw_days = 30                       # older frames become compressed rows; values and aggregates stay for ever
 # proof_days = 400                    # … but not while a network may still ask for them as evidence
 
+# [site]                              # where the panels stand: then the sun is among the rules of quality
+# latitude = 52.52
+# longitude = 13.405
+# timezone = "Europe/Berlin"          # whose days the page and the history show
+
+# [[site.pv]]                         # how they stand; without it they may point anywhere
+# tilt_deg = 35
+# azimuth_deg = 180                   # 180 is south
+# peak_w = 6000
+
 [homeassistant]
 # enabled = false                     # tell Home Assistant, by MQTT discovery; `wattness homeassistant` shows the login
 # url = "mqtt://user@broker.example"  # the home's own broker, instead of ours; password_file and ca_file as above
