@@ -171,6 +171,22 @@ def check_whose_turn_it_is():
     assert schedule.choose([fast], 0) == 0
 
 
+def check_pauses_of_a_silent_unit():
+    unit = schedule.Schedule(1000, 0)
+    pauses = []
+    for _ in range(10):
+        unit.silent(0)
+        pauses.append(unit.due_ms - 1000)
+    assert pauses == [2000, 4000, 8000, 16000, 32000, 64000, 128000, 256000, 300000, 300000]
+    unit.silent(0, 4000)
+    assert unit.due_ms - 1000 == 400000, "many that are silent wait longer"
+    unit.silent(0, 3000)
+    assert unit.due_ms - 1000 == 300000
+    assert unit.answered(0)
+    unit.silent(0, 4000)
+    assert unit.due_ms - 1000 == 2000
+
+
 def check_patience():
     unit = pace.Pace(PLAIN)
     assert unit.response_us(20000) == pace.RESPONSE_US
@@ -224,26 +240,35 @@ def check_use():
     assert use.take(0) is None
 
 
-def check_a_dead_unit_costs_little():
-    """Three units polled every second and a dead one, for an hour: its share of the time, all waiting included."""
-    for known in (False, True):
-        unit = pace.Pace(PLAIN)
-        if known:
-            unit.answered(25000)
-        planned = schedule.Schedule(1000, 0)
-        wire_us = modbus.wire_us(20, 9600)
-        lost_us = 0
-        now_us = 0
-        while now_us < 3600000000:
-            now_us = max(now_us, 1000 * planned.due_ms)
-            for _ in range(1 if planned.is_silent else 2):  # a unit that answered until now is asked twice
-                response_us = unit.response_us(wire_us)
-                unit.silent()
-                # the request, the wait for a first byte, and the drain of a late answer
-                lost_us += 8 * modbus.char_us(9600) + 2 * response_us + 2 * modbus.silence_us(9600)
-            now_us += 1000
-            planned.silent(now_us // 1000)
-        assert lost_us < 3600000000 // 100, lost_us
+def lost_permille(thinking_us, count, hours):
+    """Return the share of the time that units take which all fall silent at once, all waiting included."""
+    units = [pace.Pace(PLAIN) for _ in range(count)]
+    for unit in units:
+        if thinking_us is not None:
+            unit.answered(thinking_us)
+    planned = [schedule.Schedule(1000, 1000 * index // count) for index in range(count)]
+    wire_us = modbus.wire_us(20, 9600)
+    lost_us = now_us = 0
+    while now_us < hours * 3600000000:
+        index = schedule.choose(planned, now_us // 1000)
+        now_us = max(now_us, 1000 * planned[index].due_ms)
+        began_us = now_us
+        for _ in range(1 if planned[index].is_silent else 2):  # a unit that answered until now is asked twice
+            response_us = units[index].response_us(wire_us)
+            units[index].silent()
+            # the request, the wait for a first byte, and the drain of a late answer
+            now_us += 8 * modbus.char_us(9600) + 2 * response_us + 2 * modbus.silence_us(9600)
+        lost_us += now_us - began_us
+        silent = len([each for each in planned if each.is_silent])
+        planned[index].silent(began_us // 1000, silent * (now_us - began_us) // 1000)
+    return lost_us // (3600000 * hours)
+
+
+def check_dead_units_cost_little():
+    for thinking_us in (None, 25000, 85000):
+        assert lost_permille(thinking_us, 1, 1) < 10
+        assert lost_permille(thinking_us, 7, 3) < 20, "all but one of the most that there may be"
+    assert lost_permille(25000, 7, 1) < 20, "also in the hour in which they fall silent"
 
 
 CHECKS = [name for name in sorted(globals()) if name.startswith("check_")]

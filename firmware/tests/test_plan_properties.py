@@ -1,4 +1,4 @@
-"""The planner against brute force: no cheaper reads exist, and whatever a device minds is found out."""
+"""The planner against brute force, and the schedule against its deadlines."""
 
 import itertools
 
@@ -9,6 +9,7 @@ from wattwire import plan, reading
 from wattwire.modbus import ModbusError
 from wattwire.pace import RESPONSE_MAX_US, RESPONSE_MIN_US, Pace
 from wattwire.plan import Learned, Read, coalesce
+from wattwire.schedule import Schedule, choose
 
 Span = tuple[int, int, int]
 SPANS = st.lists(
@@ -106,3 +107,38 @@ def test_a_unit_is_never_hurried_and_never_waited_for_too_long(thinking: list[in
 def test_what_is_absent_is_not_asked():
     learned = Learned((), ((3, 4, 6),))
     assert coalesce([(3, 0, 2), (3, 4, 6)], 125, 22, (), learned) == [Read(3, 0, 2)]
+
+
+def polled(units: list[tuple[int, int]], until_ms: int) -> list[list[tuple[int, int]]]:
+    """Return (slot, end) of every poll of each unit, (period, cost), as the meter's task makes them."""
+    planned = [Schedule(period_ms, index * period_ms // len(units)) for index, (period_ms, _) in enumerate(units)]
+    polls: list[list[tuple[int, int]]] = [[] for _ in units]
+    for each in planned:
+        each.answered(0)
+    now_ms = 0
+    while now_ms < until_ms:
+        index = choose(planned, now_ms)
+        due_ms = planned[index].due_ms
+        began_ms = max(now_ms, due_ms)
+        now_ms = began_ms + units[index][1]
+        planned[index].answered(began_ms)
+        polls[index].append((due_ms, now_ms))
+    return polls
+
+
+UNITS = st.lists(
+    st.tuples(st.sampled_from([500, 1000, 1500, 5000, 30000]), st.integers(20, 700)), min_size=1, max_size=8
+)
+
+
+@given(UNITS)
+def test_no_slot_is_missed_where_there_is_time_and_no_unit_starves_where_there_is_not(units: list[tuple[int, int]]):
+    all_ms = sum(cost_ms for _, cost_ms in units)
+    fits = all_ms <= min(period_ms for period_ms, _ in units)
+    for (period_ms, _), polls in zip(units, polled(units, 200_000), strict=True):
+        ends = [0, *(end_ms for _, end_ms in polls), 200_000]
+        assert max(after - before for before, after in itertools.pairwise(ends)) <= 2 * (period_ms + all_ms)
+        if fits:
+            slots = [slot_ms for slot_ms, _ in polls]
+            assert slots == list(range(slots[0], slots[-1] + 1, period_ms))
+            assert all(end_ms <= slot_ms + period_ms for slot_ms, end_ms in polls)

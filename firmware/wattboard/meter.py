@@ -104,6 +104,7 @@ class Meter:
         device = self.devices[index]
         schedule = self._schedules[index]
         began_ms = hal.uptime_ms()
+        began_real_ms = hal.real_ms()
         was_known = device.known
         self.polls += 1
         device.tries = 1 if schedule.is_silent else TRIES
@@ -113,7 +114,7 @@ class Meter:
             found = await self._read(device, level)
         except SilentError:
             self.silent_polls += 1
-            schedule.silent(began_ms)
+            schedule.silent(began_ms, self.silent_units() * (hal.real_ms() - began_real_ms))
             return
         if device.is_complete:
             schedule.took(level, began_ms)

@@ -2,6 +2,7 @@
 
 BACKOFF_MS = 2000  # of a device that does not answer; doubles
 BACKOFF_MAX_MS = 300000
+RETRIES_PERCENT = 1  # of the time, for all units together that have been silent for long
 PUNCTUAL_PERCENT = 5  # of the period: a read that began so soon after its slot counts as being at the slot
 RATES = ("fast", "slow", "once")  # the classes of points; a level reads its own class and those before it
 AGES_MS = (0, 10000, 3600000)  # how old the values of each class may grow
@@ -29,9 +30,13 @@ class Schedule:
         self.due_ms = self._slot_after(now_ms)
         return was_silent
 
-    def silent(self, now_ms):
-        """Go on with the first slot after a pause that grows."""
-        self._backoff_ms = min(max(BACKOFF_MS, 2 * self._backoff_ms), BACKOFF_MAX_MS)
+    def silent(self, now_ms, lost_ms=0):
+        """Go on with the first slot after a pause that grows.
+
+        `lost_ms` is what asking every silent unit once takes; where that is much, the longest pause is longer.
+        """
+        longest_ms = max(BACKOFF_MAX_MS, 100 * lost_ms // RETRIES_PERCENT)
+        self._backoff_ms = min(max(BACKOFF_MS, 2 * self._backoff_ms), longest_ms)
         self.due_ms = self._slot_after(now_ms + self._backoff_ms)
 
     def stamp(self, began_ms):
