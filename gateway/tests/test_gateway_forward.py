@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from civilclock import Clock as NetworkClock
 from wattness.clock import Clock
 from wattness.config import Config, NetworkConfig
-from wattness.errors import RefusedError, StoreError, UnavailableError
+from wattness.errors import OutdatedError, RefusedError, StoreError, UnavailableError
 from wattness.forward import PACE_BURST_MS, Forwarder, Pace, Timing, World, forward, sources
 from wattness.keys.held import HeldP256
 from wattness.model import Receipt, Verified
@@ -51,13 +51,13 @@ async def stack():
         yield opened
 
 
-async def filled_store(stack: AsyncExitStack, folder, world: World, networks: tuple[str, ...] = ("test",)):
+async def filled_store(stack: AsyncExitStack, folder, world: World, networks: tuple[str, ...] = ("test",), wants=()):
     """Open a store that holds the board's frames, and so a job for each interval and network."""
     path = folder / "wattness.db"
     with open_registry(path, world.clock) as registry:
         board = registry.enrol(BOARD.public_key, "roof")
     store = await stack.enter_async_context(
-        open_store(path, Settings(KEY.hash, tuple(map(Wants, networks)), clock=world.clock, window_ms=1))
+        open_store(path, Settings(KEY.hash, wants or tuple(map(Wants, networks)), clock=world.clock, window_ms=1))
     )
     await store.put(verified(board.id))
     assert await count(store, "available") == INTERVALS * len(networks)
@@ -346,6 +346,46 @@ async def test_expired_reports_are_discarded(stack, tmp_path):
     jobs = [(one.b, job) for one in await store.read(lambda reader: reader.intervals()) for job in one.jobs]
     assert {job.reason for _, job in jobs if job.state == "discarded"} == {"expired"}
     assert min(b for b, job in jobs if job.state == "completed") > max(b for b, job in jobs if job.state == "discarded")
+
+
+class Nonces(Memory):
+    """A network that takes one number after another, and says which it expects."""
+
+    expected, source = 40, random.Random(1)
+
+    async def validate(self, reports, memory):
+        nonce = memory.get("nonce", 0)
+        return Draft(f"{reports[0].a} {nonce}".encode(), {"nonce": nonce + 1})
+
+    async def send(self, signed):
+        await asyncio.sleep(self.source.choice((0, 0.002)))
+        a, nonce = signed.split(b"|")[0].decode().split()
+        if signed in self.sent.get(a, ()):
+            return Receipt(a, {})
+        if int(nonce) != self.expected:
+            raise OutdatedError(f"expected {self.expected}", {"nonce": self.expected})
+        self.expected += 1
+        self.sent.setdefault(a, set()).add(signed)
+        if self.fate(signed) == "lost":
+            raise UnavailableError("the answer was lost")
+        return Receipt(a, {})
+
+    async def find(self, _):
+        return None
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_numbers_are_used_one_after_another_and_learnt_from_the_network(stack, tmp_path, seed):
+    world = make_world(seed)
+    store = await filled_store(stack, tmp_path, world, wants=(Wants("test", serial="network"),))
+    network, mood = Nonces(seed), random.Random(seed)
+    network.fate = lambda _: mood.choice(("", "lost"))
+    async with Running(forwarder(network, store.outbox, world).run()):
+        await until(store, "completed", INTERVALS)
+    assert network.expected == 40 + INTERVALS
+    assert [len(bodies) for bodies in network.sent.values()] == [1] * INTERVALS
+    assert list(network.sent) == sorted(network.sent)
+    assert network.signed == INTERVALS + 1  # the first was made anew
 
 
 async def test_a_dead_network_delays_no_other(stack, tmp_path):

@@ -146,6 +146,26 @@ def test_evidence_of_a_report_that_was_not_sent_stays():
     assert len(raws) == sum(last - first + 1 for _, first, last in third.evidence)
 
 
+def test_evidence_of_a_window_that_was_not_sent_stays():
+    author = days_of(6)
+    world = World(author, raw_days=1, proof_days=1)
+    world.bench.put(*author.frames)
+    settled(world)
+    found = world.bench.intervals()
+    first, last = found[len(found) // 2], found[-1]
+    world.bench.connection.execute(
+        "INSERT INTO job (network, key, interval_id, board_id, created_ms, begin_ms, end_ms)"
+        " VALUES ('alpha', 'window', ?, 1, 0, ?, ?)", (last.id, first.a, last.b)
+    )  # fmt: skip
+    (job_id,) = ask(world.bench.connection, "SELECT max(id) FROM job")[0]
+    for interval in (first, last):
+        world.bench.connection.execute("INSERT INTO part VALUES (?, ?)", (job_id, interval.id))
+    assert 1 <= world.compact(START + 8 * DAY) <= 3
+    world.remove()
+    raws = list(world.bench.reader.evidence(world.bench.board.board_key, first.evidence))
+    assert len(raws) == sum(last - first + 1 for _, first, last in first.evidence)
+
+
 def test_a_board_in_quarantine_keeps_everything():
     author = days_of(6)
     world = World(author)
