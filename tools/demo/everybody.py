@@ -87,7 +87,7 @@ class Everybody:
             numbers = [str(found[name]) for name in ("taken", "again", "conflicts")]
             verdict = "satisfied" if _is_satisfied(found) else "MISSING"
             table.add_row(kind, *numbers, refused, *states, str(now["depth"]), verdict)
-        console.print(table, width=WIDTH, crop=False, soft_wrap=True)
+        Console(width=WIDTH, file=console.file, highlight=False).print(table)  # whole, whatever the terminal
         for kind, reason in LEFT_OUT.items():
             console.print(f"  {kind} was left out: {reason}.")
         self.good = all(map(_is_satisfied, counts.values()))
