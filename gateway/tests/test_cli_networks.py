@@ -138,7 +138,7 @@ async def test_a_network_that_was_just_added_is_shown_what_it_would_have_got(wat
         (shown,) = json.loads(out)
         assert (code, shown["state"], shown["intervals"], shown["b"]) == (0, "", 12, START + HOUR)
         (job, *_) = await store.outbox.lease("plain", 50, 10_000)
-        assert shown["key"] == job.key  # of a window of a stream: board, device and where it begins
+        assert shown["key"] == f"{job.key}/3600"  # of a window of a stream: board, device, where it begins, how long
 
 
 async def test_an_interval_is_chosen_by_a_time_in_it(wattness, home):

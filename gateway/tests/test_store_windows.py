@@ -7,6 +7,7 @@ import pytest
 
 from emulator.author import Author, pv, verified
 from wattness.clock import Clock
+from wattness.errors import RefusedError
 from wattness.model import Receipt
 from wattness.store import schema, totals
 from wattness.store.reader import Reader
@@ -103,7 +104,7 @@ async def test_an_hour_is_one_report_once_all_in_it_is_final(tmp_path, clock):
         (job,) = await lease(store)
         assert starts(job) == WHOLE_HOUR
         assert (job.b, job.turn, job.memory) == (START + HOUR, None, {})
-        assert job.key == f"{job.reports[0].board_key.hex()}/0/{START}"
+        assert job.key == f"{job.reports[0].board_key.hex()}/0/{START}/3600"
         assert await lease(store) == []
         assert await store.outbox.next_due("hourly") == clock.real + LEASE_MS
         assert len(await lease(store, "simple", 20)) == 1
@@ -184,7 +185,7 @@ async def test_a_board_is_one_report_of_all_its_streams(tmp_path, clock):
         await put(store, minutes(author, 61, 62, 1))
         (job,) = await lease(store)
         assert [(report.a, report.device) for report in job.reports] == [(a, d) for a in WHOLE_HOUR for d in "01"]
-        assert job.key.endswith(f"/*/{START}")
+        assert job.key.endswith(f"/*/{START}/3600")
 
 
 async def test_a_dead_stream_holds_up_its_board_no_longer_than_its_intervals(tmp_path, clock):
@@ -315,6 +316,51 @@ async def test_other_settings_end_what_is_not_signed_and_deliver_what_is(tmp_pat
         assert (left.id, left.body) == (jobs[0].id, b"signed")
         reasons = {job.reason for one in await store.read(Reader.intervals) for job in one.jobs}
         assert "settings_changed" in reasons
+
+
+async def test_a_device_that_is_taken_out_is_no_longer_reported(tmp_path, clock):
+    author = make_author(pv(), pv(role="grid"))
+    wants = (Wants("n"), hourly(), hourly(network="board", scope="board"))
+    async with opened(tmp_path, author, clock, *wants) as store:
+        await put(store, minutes(author, 0, 61, 0, 1))
+    async with opened(tmp_path, author, clock, *(one._replace(devices=frozenset({"1"})) for one in wants)) as store:
+        for one in wants:
+            await store.outbox.release(one.network)
+            jobs = await lease(store, one.network, 100)
+            assert jobs, one.network
+            assert {report.device for job in jobs for report in job.reports} == {"1"}
+
+
+async def test_windows_of_another_length_do_not_mix_with_those_before(tmp_path, clock):
+    author = make_author()
+    frames = minutes(author, 0, 2 * 60 + 1)
+    async with opened(tmp_path, author, clock, hourly()) as store:
+        await put(store, frames[:91])  # the first hour, and half of the second
+        (job,) = await lease(store)
+        await store.outbox.set_body(job.id, b"signed")
+        await store.outbox.complete(job.id, Receipt("r", {}))
+    async with opened(tmp_path, author, clock, hourly(window_ms=2 * HOUR)) as store:
+        await store.outbox.release("hourly")
+        await put(store, frames[91:])
+        (job,) = await lease(store)
+        assert job.b - START == 2 * HOUR
+        assert starts(job) == [a + HOUR for a in WHOLE_HOUR[6:]]
+
+
+async def test_what_a_quarantined_board_said_is_not_signed_behind_its_back(tmp_path, clock):
+    author = make_author()
+    async with opened(tmp_path, author, clock, Wants("n")) as store:
+        await put(store, minutes(author, 0, 11))
+        signed, unsigned = await lease(store, "n")
+        await store.outbox.set_body(signed.id, b"signed")
+        author.seq -= 1
+        await put(store, [author.rows(START + 12 * MINUTE, 3, 20_000)])
+        with pytest.raises(RefusedError, match="board_quarantined"):
+            await store.outbox.set_body(unsigned.id, b"too late")
+        assert await store.outbox.set_body(signed.id, b"other") == b"signed"
+        await store.outbox.release("n")
+        (left,) = await lease(store, "n")
+        assert left.body == b"signed"
 
 
 def test_a_database_of_version_4_keeps_its_jobs(tmp_path):

@@ -87,4 +87,9 @@ def _slot(wants: Wants, state: BoardState, final: Final, now_ms: int) -> tuple[A
     stream, device = (None, "*") if wants.scope == "board" else (final.stream_id, final.device)
     place = f"{state.key.hex()}/{device}"
     turn = {"none": None, "stream": place, "network": ""}[wants.serial]
-    return (wants.network, f"{place}/{begin}", final.id, state.id, now_ms, stream, begin, end, turn)
+    return (wants.network, key_of(wants, place, begin), final.id, state.id, now_ms, stream, begin, end, turn)
+
+
+def key_of(wants: Wants, place: str, begin: int) -> str:
+    """Return the key of a slot's job; windows of other lengths, from before the settings changed, have other ones."""
+    return f"{place}/{begin}/{wants.window_ms // 1000}" if wants.window_ms else f"{place}/{begin}"

@@ -104,7 +104,7 @@ class Ledger:
         self._connection.execute(query, (reason, state.id))
         self._connection.execute(
             "UPDATE job SET state = 'discarded', reason = 'board_quarantined'"
-            " WHERE board_id = ? AND state IN ('available', 'retryable') AND body IS NULL",
+            " WHERE board_id = ? AND state IN ('available', 'running', 'retryable') AND body IS NULL",
             (state.id,),
         )
 

@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 import apsw
 import msgspec
 
+from wattness.errors import RefusedError
 from wattness.model import Job, Receipt, Report, Reward
 
+from .refit import refit
 from .schema import ask
 from .settings import Settings, Wants
 from .turns import Turns
@@ -38,7 +40,6 @@ SELECT board_key, device, interval.role, interval.profile, a, b, figures, eviden
 _OF_JOB = """
 SELECT interval_id FROM job WHERE id = ?1 AND end_ms IS NULL UNION ALL SELECT interval_id FROM part WHERE job_id = ?1
 """
-_UNFIT = {"simple": "end_ms IS NOT NULL", "none": "end_ms IS NULL", "stream": "turn IS NULL", "network": "turn IS NULL"}
 
 
 class Outbox:
@@ -74,16 +75,17 @@ class Outbox:
 
         Reports that were begun for other settings, and are not signed, are given up.
         """
-        wants = self._wants.get(network, Wants(network))
-        unfit = _UNFIT["simple" if wants.is_simple() else wants.serial]
-        await self._writer.run(lambda: self._release(network, unfit))
+        await self._writer.run(lambda: self._release(self._wants.get(network, Wants(network))))
 
     async def set_body(self, job_id: int, body: bytes, memory: Mapping[str, int | str] | None = None) -> bytes:
         """Persist the signed bytes, and what the adapter must remember with them, before they are sent.
 
-        Returns the bytes to send: the first ever set.
+        Returns the bytes to send: the first ever set. Raises RefusedError when the report was given up meanwhile.
         """
-        return await self._writer.run(lambda: self._set_body(job_id, body, memory))
+        kept, reason = await self._writer.run(lambda: self._set_body(job_id, body, memory))
+        if kept is None:
+            raise RefusedError(reason)
+        return kept
 
     async def redo(self, job_id: int, memory: Mapping[str, int | str], due_ms: int, reason: str) -> None:
         """Drop signed bytes that the network never took, to make them anew with another memory."""
@@ -150,26 +152,22 @@ class Outbox:
             self._connection.execute(query, (values["now"] + values["lease"], job_id))
         return [job_of(self._connection, job_id) for job_id in found]
 
-    def _release(self, network: str, unfit: str) -> None:
+    def _release(self, wants: Wants) -> None:
         query = "UPDATE job SET state = 'retryable', due_ms = 0 WHERE network = ? AND state = 'running'"
-        self._connection.execute(query, (network,))
-        query = (
-            "UPDATE job SET state = 'discarded', reason = 'settings_changed'"  # noqa: S608
-            f" WHERE network = ? AND {WAITING} AND body IS NULL AND {unfit}"
-        )
-        self._connection.execute(query, (network,))
-        if unfit == "turn IS NULL":  # what is signed goes as it is
-            query = f"UPDATE job SET turn = '' WHERE network = ? AND {WAITING} AND turn IS NULL"  # noqa: S608
-            self._connection.execute(query, (network,))
+        self._connection.execute(query, (wants.network,))
+        refit(self._connection, wants)
 
-    def _set_body(self, job_id: int, body: bytes, memory: Mapping[str, int | str] | None) -> bytes:
-        found, network, turn = ask(self._connection, "SELECT body, network, turn FROM job WHERE id = ?", (job_id,))[0]
+    def _set_body(self, job_id: int, body: bytes, memory: Mapping[str, int | str] | None) -> tuple[bytes | None, str]:
+        query = "SELECT body, network, turn, state, reason FROM job WHERE id = ?"
+        found, network, turn, state, reason = ask(self._connection, query, (job_id,))[0]
         if found is not None:
-            return bytes(found)
+            return bytes(found), ""
+        if state == "discarded":
+            return None, reason
         self._connection.execute("UPDATE job SET body = ? WHERE id = ?", (body, job_id))
         if memory is not None and turn is not None:
             self._remember(network, turn, memory)
-        return body
+        return body, ""
 
     def _redo(self, job_id: int, memory: Mapping[str, int | str], due_ms: int, reason: str) -> None:
         query = (

@@ -13,6 +13,7 @@ from wattness.errors import StoreError
 from wattness.model import Job, Report
 from wattness.quality import QUARANTINED, UNPROVABLE
 
+from .claims import key_of
 from .outbox import WAITING, job_of, reports_of
 from .schema import connect_to_read
 from .settings import Wants
@@ -131,9 +132,18 @@ class Outgoing:
         reports = self._reports(ids)
         first = reports[0]
         place = f"{first.board_key.hex()}/{'*' if wants.scope == 'board' else first.device}"
-        key = f"{first.board_key.hex()}/{first.device}/{begin}" if wants.is_simple() else f"{place}/{begin}"
         turn = {"none": None, "stream": place, "network": ""}[wants.serial]
-        job = Job(0, wants.network, key, reports, end, 0, None, self._memory(wants.network, turn), turn)
+        job = Job(
+            0,
+            wants.network,
+            key_of(wants, place, begin),
+            reports,
+            end,
+            0,
+            None,
+            self._memory(wants.network, turn),
+            turn,
+        )
         return Slot(begin, end, "", "", None, job)
 
     def _memory(self, network: str, turn: str | None) -> dict[str, int | str]:

@@ -25,8 +25,10 @@ class Wants(NamedTuple):
 
     def takes(self, role: str, device: str, board_key: bytes) -> bool:
         """Tell whether a stream is one of those that are reported."""
-        if self.roles and role not in self.roles:
-            return False
+        return (not self.roles or role in self.roles) and self.names(device, board_key)
+
+    def names(self, device: str, board_key: bytes) -> bool:
+        """Tell whether a stream is among the chosen devices."""
         return not self.devices or device in self.devices or f"{board_key[:8].hex()}/{device}" in self.devices
 
 
