@@ -13,11 +13,12 @@ from civilclock import Clock as NetworkClock
 from wattness.clock import Clock
 from wattness.config import Config, NetworkConfig
 from wattness.errors import OutdatedError, RefusedError, StoreError, UnavailableError
-from wattness.forward import PACE_BURST_MS, Forwarder, Pace, Timing, World, forward, sources
+from wattness.forward import PACE_BURST_S, Forwarder, Timing, World, forward, sources
 from wattness.keys.held import HeldP256
 from wattness.model import Receipt, Verified
 from wattness.networks import Reconciled, open_network
 from wattness.networks.base import Draft
+from wattness.networks.pace import Pace
 from wattness.store.registry import open_registry
 from wattness.store.settings import Wants
 from wattness.store.sqlite import Settings, open_store
@@ -33,6 +34,7 @@ INTERVALS = 6
 KEY = SimulatedKey(1)
 QUICK = Timing(backoff_s=(0.01, 0.02), send_s=0.3, lease_s=0.9, poll_s=0.05, reconcile_s=0.05)
 BOARD = SimulatedBoard(2, KEY.hash, START)
+BOARD_KEY = hashlib.sha256(BOARD.public_key).hexdigest()
 BOARD.run(START + (5 * INTERVALS + 1) * MINUTE)
 
 
@@ -80,6 +82,21 @@ async def count(store, state: str, network: str | None = None) -> int:
 async def until(store, state: str, number: int, network: str | None = None) -> None:
     while await count(store, state, network) < number:
         await asyncio.sleep(0.01)
+
+
+class Turning(Clock):
+    """A clock that somebody turns, while time goes on."""
+
+    turned = (0, 0)
+
+    def turn(self, civil_ms, steady_ms=0):
+        type(self).turned = (civil_ms, steady_ms)
+
+    def now_ms(self):
+        return Clock.now_ms(self) + sum(self.turned)
+
+    def steady_ms(self):
+        return Clock.steady_ms(self) + self.turned[1]
 
 
 class Running:
@@ -334,6 +351,69 @@ async def test_a_defect_of_the_adapter_blocks_only_its_report(stack, tmp_path):
     assert await count(store, "discarded") == 0
 
 
+@pytest.mark.parametrize("wrong_ms", [-10 * 86_400_000, 10 * 86_400_000])
+async def test_a_clock_that_was_wrong_at_the_start_does_not_pass_for_a_long_life(stack, tmp_path, wrong_ms):
+    world = make_world()
+    store = await filled_store(stack, tmp_path, world)
+    clock = Turning(world.clock.real_ms, world.clock.civil_ms, 1)
+    clock.turn(wrong_ms)
+    network = Memory()
+    tried = forwarder(network, store.outbox, world._replace(clock=clock), age_max_h=48)
+    clock.turn(0)
+    for index in range(INTERVALS):  # an earlier life, forgotten with a restored backup, sent these
+        network.sent[f"{BOARD_KEY}/0/{START + 5 * MINUTE * index}"] = {b"its bytes"}
+    async with Running(tried.run()):
+        await until(store, "completed", INTERVALS)
+    assert network.signed == 0
+
+
+async def test_what_ends_in_this_life_is_signed_without_asking():
+    world = make_world()
+    clock = Turning(world.clock.real_ms, world.clock.civil_ms, 1)
+    tried, now_ms = forwarder(Memory(), None, world._replace(clock=clock)), clock.now_ms()
+    clock.turn(0, steady_ms=60_000)
+    assert tried._ended_in_this_life(now_ms + 30_000)
+    assert not tried._ended_in_this_life(now_ms - 30_000)
+    assert not tried._ended_in_this_life(now_ms + 3_600_000)  # it has not ended: the clock was put back
+
+
+async def test_an_adapter_that_hangs_while_it_makes_a_report_is_tried_again(stack, tmp_path):
+    world = make_world()
+    store = await filled_store(stack, tmp_path, world, wants=(Wants("test", serial="network"),))
+    network, hung = Memory(), []
+    validate = network.validate
+
+    async def hanging(reports, memory):
+        hung.append(reports[0].a)
+        if len(hung) == 1:
+            await asyncio.sleep(3600)
+        return await validate(reports, memory)
+
+    network.validate, network.find = hanging, Memory().find
+    async with Running(forwarder(network, store.outbox, world).run()):
+        await until(store, "completed", INTERVALS)
+    assert hung[0] == START
+
+
+async def test_a_report_that_an_adapter_fails_over_does_not_hold_up_its_turn_for_ever(stack, tmp_path, monkeypatch):
+    monkeypatch.setattr("wattness.forward.DEFECTS_MAX", 3)
+    world = make_world()
+    store = await filled_store(stack, tmp_path, world, wants=(Wants("test", serial="network"),))
+    network, found = Memory(), Memory()
+    validate = network.validate
+
+    async def broken(reports, memory):
+        if reports[0].a == START:
+            raise KeyError("oh")
+        return await validate(reports, memory)
+
+    network.validate, network.find = broken, found.find
+    async with Running(forwarder(network, store.outbox, world).run()):
+        await until(store, "completed", INTERVALS - 1)
+    jobs = [job for one in await store.read(lambda reader: reader.intervals()) for job in one.jobs]
+    assert [job.reason for job in jobs if job.state == "discarded"] == ["adapter_failed"]
+
+
 async def test_expired_reports_are_discarded(stack, tmp_path):
     world = make_world()
     store = await filled_store(stack, tmp_path, world)
@@ -450,14 +530,13 @@ async def test_new_jobs_wake_the_worker(stack, tmp_path):
 
 @given(st.integers(1, 6000), st.lists(st.integers(0, 2000), min_size=1, max_size=60))
 def test_no_minute_has_more_than_its_share(per_minute, waits):
-    pace, now_ms, turns = Pace(per_minute, Clock()), 10**12, []
+    pace, now_s, turns = Pace(per_minute, PACE_BURST_S), 10.0**6, []
     for wait_ms in waits:
-        now_ms += wait_ms
-        turns.append(now_ms + pace.reserve(now_ms))
-    gap_ms = 60_000 / per_minute
+        now_s += wait_ms / 1000
+        turns.append(now_s + pace.reserve(now_s))
     for first in range(len(turns)):
         for last in range(first, len(turns)):
-            fits = (turns[last] - turns[first] + PACE_BURST_MS) / gap_ms + 1
+            fits = (turns[last] - turns[first] + PACE_BURST_S) * per_minute / 60 + 1
             assert last - first + 1 <= fits + 1e-6 * len(turns) + 1
     assert turns == sorted(turns)
 

@@ -29,7 +29,7 @@ from wattness.model import Reading, Report
 from wattness.networks import cloudevent, dimo, dimo_signals
 from wattness.networks.base import Sources
 from wattness.networks.dimo_signals import POINTS, SIGNALS, Signal, fault
-from wattness.networks.turns import Turns
+from wattness.networks.pace import Pace
 from wattnet.faults import Faults
 from wattwire import frame
 
@@ -469,10 +469,10 @@ async def test_a_certificate_of_somebody_else_is_named(rig, tmp_path):
 
 
 def test_fifty_a_second_and_no_more():
-    turns = Turns(50)
+    turns = Pace(3000)
     assert [round(turns.reserve(10.0), 3) for _ in range(4)] == [0, 0.02, 0.04, 0.06]
     assert turns.reserve(11.0) == 0
-    turns, rate = Turns(50), sandbox.Rate(50)
+    turns, rate = Pace(3000), sandbox.Rate(50)
     at_s = [100 + turns.reserve(100.0) for _ in range(1000)]
     assert not any(rate.is_over(moment) for moment in at_s)
     assert [rate.is_over(200.0) for _ in range(101)] == [False] * 100 + [True]

@@ -32,6 +32,10 @@ class Clock:
         """Real UTC unix milliseconds: what I/O is timed by."""
         return time.time_ns() // 1_000_000
 
+    def steady_ms(self) -> int:
+        """Milliseconds since some moment of this boot: what no setting of the clock moves."""
+        return time.monotonic_ns() // 1_000_000
+
     def real_s(self, civil_ms: int) -> float:
         """How long `civil_ms` milliseconds of civil time take, in real seconds."""
         return civil_ms / self.rate / 1000

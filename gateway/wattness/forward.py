@@ -18,6 +18,7 @@ from wattness.config import Config, NetworkConfig
 from wattness.errors import ConfigError, NetworkError, OutdatedError, RefusedError, StoreError, UnavailableError
 from wattness.model import Board, Job, Reading, Receipt
 from wattness.networks import Network, Sources, kind_of
+from wattness.networks.pace import Pace
 from wattness.store.outbox import Outbox
 from wattness.store.reader import Reader
 from wattness.store.settings import Wants
@@ -26,7 +27,8 @@ from wattness.store.sqlite import SqliteStore
 AHEAD = 8  # jobs in hand per job in flight: signing shares commits, and runs ahead of sending
 RETRY_AFTER_S_MAX = 3600.0
 ROUNDS_MAX = 100  # of one reconciliation; a network that never has enough waits like everybody
-PACE_BURST_MS = 1000  # what a second allows may go at once
+PACE_BURST_S = 1.0  # what a second allows may go at once
+DEFECTS_MAX = 100  # about eight hours of an adapter's failing over one report that others must follow
 MILLI = 1000
 
 T = TypeVar("T")
@@ -118,9 +120,9 @@ class Forwarder:
         self.timing = world.timing or Timing.of(world.clock, kind.send_s)
         self.age_ms_max = (config.age_max_h or kind.age_max_h) * 3_600_000
         self.in_hand_max = AHEAD * config.in_flight
-        self.started_ms = self.clock.now_ms()
+        self.began_ms: float = self.clock.steady_ms()
         self._sending = asyncio.Semaphore(config.in_flight)
-        self._pace = Pace(config.per_minute, self.clock)
+        self._pace = Pace(config.per_minute, PACE_BURST_S)
         self._in_hand = self._turns_in_hand = 0
         self._done = asyncio.Event()
         self._failures = 0  # in a row
@@ -214,7 +216,10 @@ class Forwarder:
             raise
         except Exception as error:  # a defect of one adapter must not end the gateway, nor one report block the rest
             LOG.exception("adapter failed network=%s key=%s", self.network.name, job.key)
-            await self.outbox.retry(job.id, self._due_ms(job), f"{type(error).__name__}: {error}"[:500])
+            if job.turn is not None and job.body is None and job.attempt >= DEFECTS_MAX:
+                await self.outbox.discard(job.id, "adapter_failed")
+            else:
+                await self.outbox.retry(job.id, self._due_ms(job), f"{type(error).__name__}: {error}"[:500])
         else:
             if receipt is not None:
                 await self._complete(job, receipt)
@@ -224,7 +229,7 @@ class Forwarder:
         if job.b < self.clock.now_ms() - self.age_ms_max:
             raise RefusedError("expired", "older than this network's age_max_h")
         body = job.body
-        if body is None and job.b > self.started_ms:
+        if body is None and self._ended_in_this_life(job.b):
             body = await self._sign(job)  # ahead of its turn
         async with self._sending:
             if not await self._may_ask(job, lease_until_ms):
@@ -237,10 +242,19 @@ class Forwarder:
                 body = await self._sign(job)
             return await self._ask(self.network.send(body))
 
+    def _ended_in_this_life(self, at_ms: int) -> bool:
+        """Tell whether this life saw the end of a report's time, so that no other can have claimed it.
+
+        A clock that was wrong at the start, and was put right since, does not make this life longer.
+        """
+        now_ms = self.clock.now_ms()
+        lived_ms = (self.clock.steady_ms() - self.began_ms) * self.clock.rate
+        return now_ms - lived_ms < at_ms <= now_ms
+
     async def _sign(self, job: Job) -> bytes:
         """Return the bytes to send, which are on disk by now."""
-        draft = await self.network.validate(job.reports, job.memory)
-        return await self.outbox.set_body(job.id, await self.network.sign(draft.body), draft.memory)
+        draft = await self._within(self.network.validate(job.reports, job.memory))
+        return await self.outbox.set_body(job.id, await self._within(self.network.sign(draft.body)), draft.memory)
 
     async def _may_ask(self, job: Job, lease_until_ms: int) -> bool:
         """Wait for the turn; false when the network rests, or when the job is nearly somebody else's."""
@@ -251,17 +265,22 @@ class Forwarder:
         return self.clock.real_ms_now() + 2 * self.timing.send_s * 1000 <= lease_until_ms
 
     async def _ask(self, answer: Awaitable[T]) -> T:
-        """Wait for the network's answer, but not for ever."""
+        """Wait for the network's answer; whatever it is, the network is there."""
         try:
-            async with asyncio.timeout(self.timing.send_s):
-                result = await answer
-        except TimeoutError:
-            raise UnavailableError(f"no answer in {self.timing.send_s} s") from None
+            result = await self._within(answer)
         except (RefusedError, OutdatedError):
             self._failures = 0
             raise
         self._failures = 0
         return result
+
+    async def _within(self, answer: Awaitable[T]) -> T:
+        """Wait, but not for ever."""
+        try:
+            async with asyncio.timeout(self.timing.send_s):
+                return await answer
+        except TimeoutError:
+            raise UnavailableError(f"no answer in {self.timing.send_s} s") from None
 
     async def _complete(self, job: Job, receipt: Receipt) -> None:
         await self.outbox.complete(job.id, receipt)
@@ -312,22 +331,3 @@ class Forwarder:
             new = await self.outbox.add_rewards(self.network.name, found.rewards) if found.rewards else 0
             if not new and not found.proofs:
                 return
-
-
-class Pace:
-    """Lets at most `per_minute` through, and no more than a second's worth at once."""
-
-    def __init__(self, per_minute: int, clock: Clock) -> None:
-        self.clock = clock
-        self.gap_ms = 60_000 / per_minute
-        self._next_ms = 0.0
-
-    async def turn(self) -> None:
-        """Sleep until it is the caller's turn."""
-        await asyncio.sleep(self.reserve(self.clock.real_ms_now()) / 1000)
-
-    def reserve(self, now_ms: int) -> float:
-        """Take the next turn and return how many ms from now it is."""
-        at_ms = max(self._next_ms, now_ms - PACE_BURST_MS)
-        self._next_ms = at_ms + self.gap_ms
-        return max(0.0, at_ms - now_ms)

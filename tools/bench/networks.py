@@ -114,7 +114,7 @@ async def _reports(folder: Path, path: _Path, count: int) -> tuple[float, float]
         adapter = await stack.enter_async_context(open_network(network, signer, sources))
         adapter.send = _taken  # type: ignore[assignment, method-assign]
         worker = forward.Forwarder(adapter, store.outbox, network, forward.World(clock, random.Random(1)), _no_epoch)
-        worker.started_ms = 0  # sign without asking what an earlier life has sent
+        worker.began_ms = float("-inf")  # sign without asking what an earlier life has sent
         since, used = time.perf_counter(), time.process_time()
         work = asyncio.create_task(worker.run())
         while await _waiting(store):
@@ -171,7 +171,7 @@ async def _memory(*, every: bool) -> int:
         try:
             await home.make_gateway()
             if every:
-                await Everybody(home).configure({"pv": ["0/0", "0/1", "0/2"], "load": ["0/3"]})
+                await Everybody(home).configure({"pv": ["0/0", "0/1", "0/2"], "load": ["0/3"], "charger": ["0/4"]})
             process = psutil.Process((await home.start_gateway()).pid)
             await asyncio.sleep(SETTLE_S)
             return int(process.memory_info().rss)

@@ -25,8 +25,8 @@ from .client_certificate import ClientCertificate
 from .cloudevent import Address, Header, Token, event, stamp, token_did
 from .dimo_signals import ADDED_ENERGY, GROSS_CAPACITY, Signal
 from .http import HttpClient, taken
+from .pace import Pace
 from .slots import slot
-from .turns import Turns
 
 TIMEOUT_S = 10.0
 PER_S_MAX = 50
@@ -76,7 +76,7 @@ class DimoNetwork:
         self.name, self.certificate, self.client, self.sources = config.name, certificate, client, sources
         self.settings, self.window_s = settings_of(config, Settings), config.window_s
         self.left_out: Counter[str] = Counter()  # signals, by reason
-        self._turns = Turns(PER_S_MAX)
+        self._pace = Pace(60 * PER_S_MAX)
         self.contracts = contracts(config, self.settings.chain_id)
         self._cars = Cars(self.settings.vehicles)
 
@@ -139,7 +139,7 @@ class DimoNetwork:
             self.certificate.refresh()
         except ConfigError as error:
             raise UnavailableError(str(error)) from None
-        await self._turns.turn()
+        await self._pace.turn()
         answer = await self.client.exchange("POST", "/", data=signed, headers={"Content-Type": "application/json"})
         taken(answer, GATE)
         sent = msgspec.json.decode(signed, type=_Sent)
