@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import shutil
 import signal
 import sys
@@ -38,6 +39,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the generator that derives what the recordings lack")
     options = parser.parse_args()
     console = Console(highlight=False)
+    logging.getLogger("bumble").setLevel(logging.ERROR)  # a dongle that is unplugged is none of the reader's worries
     try:
         return asyncio.run(_demo(options, console))
     except* (DemoError, EmulatorError) as group:

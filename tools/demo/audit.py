@@ -43,7 +43,7 @@ class Outcome:
 async def settle(home: Home, sites: list[Site]) -> Outcome:
     """Unplug the meters, wait until everything has arrived and is paid, switch the boards off, count."""
     for site in sites:
-        site.unplug_meters()
+        await site.unplug()
     await _quiet(home)
     for site in sites:
         await site.board.power_cut()

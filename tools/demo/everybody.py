@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import defaultdict
 from typing import Any
 
 from rich.console import Console
@@ -14,7 +15,7 @@ DONE_S = 45.0
 POLL_S = 0.5
 WIDTH = 110
 WINDOW_S = 900  # of networks that want hours or days
-PV, LOAD = "pv", "load"
+PV, LOAD, CHARGER = "pv", "load", "charger"
 
 NETWORKS: dict[
     str, dict[str, Any]
@@ -22,7 +23,8 @@ NETWORKS: dict[
     "arkreen": {"one": PV},  # of an hour, which the demo's time holds
     "arkreen_consumption": {"one": LOAD},
     "arweave": {"window_s": WINDOW_S},
-    "dimo_attestation": {"window_s": WINDOW_S},
+    "dimo": {},
+    "dimo_attestation": {"window_s": WINDOW_S, "one": CHARGER},
     "filecoin": {"window_s": WINDOW_S},
     "glow": {"one": PV},
     "iotex": {"window_s": WINDOW_S},
@@ -31,7 +33,6 @@ NETWORKS: dict[
     "sourceful": {},
     "streamr": {},
 }
-LEFT_OUT = {"dimo": "the demo has no car"}
 
 
 class Everybody:
@@ -88,8 +89,6 @@ class Everybody:
             verdict = "satisfied" if _is_satisfied(found) else "MISSING"
             table.add_row(kind, *numbers, refused, *states, str(now["depth"]), verdict)
         Console(width=WIDTH, file=console.file, highlight=False).print(table)  # whole, whatever the terminal
-        for kind, reason in LEFT_OUT.items():
-            console.print(f"  {kind} was left out: {reason}.")
         self.good = all(map(_is_satisfied, counts.values()))
 
     async def _devices(self) -> dict[str, list[str]]:
@@ -98,9 +97,9 @@ class Everybody:
         async with asyncio.timeout(STREAMS_S):
             while True:
                 kids = {board["id"]: board["kid"] for board in await self.home.get("boards")}
-                found: dict[str, list[str]] = {PV: [], LOAD: []}
+                found: defaultdict[str, list[str]] = defaultdict(list)
                 for stream in await self.home.get("streams"):
-                    found.setdefault(stream["role"], []).append(f"{kids[stream['board_id']]}/{stream['device']}")
+                    found[stream["role"]].append(f"{kids[stream['board_id']]}/{stream['device']}")
                 if all(len(found[role]) >= wanted.count(role) for role in wanted):
                     return found
                 await asyncio.sleep(POLL_S)

@@ -1,9 +1,10 @@
-"""The field of the demo: two sites with their meters, each metered by one emulated board."""
+"""The field of the demo: sites with their meters, and a car, each metered by one emulated board."""
 
 import asyncio
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,15 @@ from emulator.bus import Bus
 from emulator.flash import read_log
 from emulator.line import Fault, FaultKind
 from emulator.meters import Meter, Sdm120, Sdm630, SunSpecInverter
+from emulator.radio.air import Air
+from emulator.radio.bridge import Bridge
+from emulator.radio.car import Car
+from emulator.radio.dongle import dongle, electric_car
+from emulator.radio.elm import Elm327
 from emulator.site import HomeSite, PvSite
 
 PERIOD_MS = 15_000
+CAR_PERIOD_MS = 60_000  # a second, in which a dongle answers a few questions
 BAUD = 38_400
 SETTINGS = {
     "frame_ms": 60_000,
@@ -29,7 +36,7 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class SitePlan:
-    """One site: its meters, and the streams that its board is told to meter."""
+    """One site: its meters, or the car that its board is in, and the streams that the board is told to meter."""
 
     name: str
     meters: list[Meter]
@@ -37,6 +44,7 @@ class SitePlan:
     baud: int = BAUD
     heap: str = "320k"  # what a chip has, twice: the VM's objects are 64 bits wide
     settings: Mapping[str, int] = field(default_factory=lambda: SETTINGS)  # the rest of the board's configuration
+    car: Car | None = None  # with a dongle on the air
 
 
 def plans(clock: Clock, seed: int) -> list[SitePlan]:
@@ -57,14 +65,16 @@ def plans(clock: Clock, seed: int) -> list[SitePlan]:
 
 
 def plans_for_all(clock: Clock, seed: int) -> list[SitePlan]:
-    """Return the two sites with meters for every network: two more roofs, what the home uses, and a charger's share."""
+    """Return the sites with meters for every network: two more roofs, what the home uses, a charger, and a car."""
     golden, home = plans(clock, seed)
     west, east, used = PvSite(seed + 1, 600_000), PvSite(seed + 2, 400_000), HomeSite(seed).load
     golden.meters.extend([Sdm120(2, west.pv, clock.now_ms), Sdm120(3, east.pv, clock.now_ms)])
     golden.streams.extend(_stream("pv", "eastron_sdm120", unit, rated_w=7000) for unit in (2, 3))
     home.meters.extend([Sdm120(3, used, clock.now_ms), Sdm120(4, HomeSite(seed + 1).load, clock.now_ms)])
     home.streams.extend([_stream("load", "eastron_sdm120", 3), _stream("charger", "eastron_sdm120", 4)])
-    return [golden, home]
+    car = {"role": "vehicle", "profile": "hyundai_kia_egmp", "unit": 1, "period_ms": CAR_PERIOD_MS}
+    seen = {"ble": {"name": "OBDII"}, "confirmed": ["power", "battery_power", "battery_voltage", "battery_current"]}
+    return [golden, home, SitePlan("car", [], [car | seen], car=electric_car())]
 
 
 def _stream(role: str, profile: str, unit: int, **more: int) -> dict[str, Any]:
@@ -79,6 +89,7 @@ class Site:
         self.bus = Bus(plan.meters, baud=plan.baud)
         self.kid = ""
         self._board: Board | None = None
+        self._radio = AsyncExitStack()
 
     @property
     def board(self) -> Board:
@@ -91,7 +102,8 @@ class Site:
         """Switch on bus and board, make the key on the board, enrol it, and give it its configuration."""
         self.folder.mkdir(parents=True)
         await self.bus.start()
-        self._board = Board(self.folder, bus=self.bus.address, rate=self.rate, heap=self.plan.heap)
+        ble = None if self.plan.car is None else await self._switch_on(self.plan.car)
+        self._board = Board(self.folder, bus=self.bus.address, ble=ble, rate=self.rate, heap=self.plan.heap)
         await self.board.start()
         made = json.loads(
             (await self.mpremote("exec", "import wattboard.keys; wattboard.keys.make()")).splitlines()[-1]
@@ -114,6 +126,7 @@ class Site:
         """Switch everything off."""
         if self._board:
             await self._board.stop()
+        await self._radio.aclose()
         await self.bus.stop()
 
     async def mpremote(self, *arguments: str) -> str:
@@ -121,8 +134,17 @@ class Site:
         command = [sys.executable, "-m", "mpremote", "connect", str(self.board.repl_path), "resume", *arguments]
         return await run(command, f"mpremote {arguments[0]} on the board {self.plan.name!r}")
 
-    def unplug_meters(self) -> None:
-        """From now on no meter answers."""
+    async def _switch_on(self, car: Car) -> tuple[str, int]:
+        """Plug a dongle into the car; returns where a board hears its air."""
+        air = Air()
+        self._radio.push_async_callback(air.close)
+        address = await self._radio.enter_async_context(Bridge(air))
+        await self._radio.enter_async_context(dongle(air, Elm327(car)))
+        return address
+
+    async def unplug(self) -> None:
+        """From now on no meter answers, nor the dongle."""
+        await self._radio.aclose()
         for unit in self.bus.meters:
             self.bus.fault(unit, Fault(FaultKind.SILENCE))
 

@@ -14,7 +14,7 @@ async def test_no_heavy_library_is_loaded_for_networks(tmp_path: Path, monkeypat
     home = Home(tmp_path, Clock(), paid=False)
     try:
         await home.make_gateway()
-        await Everybody(home).configure({"pv": ["0/0", "0/1", "0/2"], "load": ["0/3"]})
+        await Everybody(home).configure({"pv": ["0/0", "0/1", "0/2"], "load": ["0/3"], "charger": ["0/4"]})
         monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
         await home.start_gateway()
         monkeypatch.delenv("PYTHONPROFILEIMPORTTIME")
