@@ -188,6 +188,22 @@ async def test_boards_are_asked_for_frames_that_were_lost(kept, author):
         assert (await store.read(Reader.boards))[0].state == "active"
 
 
+async def test_a_frame_that_nobody_signed_like_this_is_found_and_asked_for_again(kept, author):
+    connection = apsw.Connection(str(kept))
+    raw = bytearray(author.frames[40])
+    raw[len(raw) // 2] ^= 1  # a bit of a value: to SQLite the page is as good as before
+    connection.execute("UPDATE log SET folded = 3")
+    connection.execute("UPDATE frame SET raw = ? WHERE seq = 41", (bytes(raw),))
+    connection.pragma("wal_checkpoint(truncate)")
+    connection.close()
+    assert salvage.check(kept)[str(kept)] == "frames that are no longer what their boards signed: 1"
+    (done,) = salvage.repair(kept, 1)
+    assert (done.lost, done.is_anew, salvage.check(kept)[str(kept)]) == (["frame"], False, "")
+    async with opened(kept) as store:
+        assert [(hole.first, hole.last) for hole in await store.read(Reader.holes)] == [(41, 41)]
+        assert await put(store, *author.frames) == [(1, len(author.frames))]
+
+
 async def test_a_log_whose_end_was_lost_goes_on(kept, author):
     connection = apsw.Connection(str(kept))
     connection.execute("UPDATE log SET folded = 3")
@@ -216,6 +232,8 @@ def test_the_command_line_checks_and_repairs(kept, monkeypatch, capsys):
     spoil(kept, 1, random.Random(1))
     bad = runner.invoke(command_line, ["--home", str(home), "db", "check"])
     assert (bad.exit_code, "wattness db repair" in bad.output) == (1, True)
+    told = runner.invoke(command_line, ["--home", str(home), "status"])
+    assert "see `wattness db check`" in str(told.exception)
     done = runner.invoke(command_line, ["--home", str(home), "db", "repair"])
     assert (done.exit_code, "is now" in done.output) == (0, True)
     assert runner.invoke(command_line, ["--home", str(home), "db", "check", "--json"]).exit_code == 0

@@ -213,7 +213,7 @@ def _database(config: Config) -> list[Finding]:
         with open_reader(path) as reader:
             return [*_boards(reader, config.make_clock().now_ms()), *_outbox(reader, config)]
     except StoreError as error:
-        return [Finding(FAILURE, "database", str(error), "Restore it from a backup; boards send what was not kept.")]
+        return [Finding(FAILURE, "database", str(error), "`wattness db repair` saves what can be read.")]
 
 
 def _boards(reader: Reader, now_ms: int) -> Iterator[Finding]:

@@ -58,5 +58,5 @@ def repair(
             typer.echo(f"  not all could be read of: {', '.join(one.lost)}")
         if one.is_anew:
             typer.echo("  the store begins anew; boards send again what they still have.")
-        if "everything" in one.lost or "board" in one.lost:
+        if one.is_anew and ("everything" in one.lost or "board" in one.lost):
             typer.echo("  look at `wattness board list`: boards that are missing have to be enrolled again.")

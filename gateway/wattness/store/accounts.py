@@ -127,4 +127,4 @@ class Accounts:
         try:
             return ask(self._connection, query, bindings)
         except apsw.Error as error:
-            raise StoreError(f"The database cannot be read: {error}") from error
+            raise StoreError(f"The database cannot be read: {error}; see `wattness db check`.") from error

@@ -171,7 +171,7 @@ class Outgoing:
         try:
             return query()
         except apsw.Error as error:
-            raise StoreError(f"The database cannot be read: {error}") from error
+            raise StoreError(f"The database cannot be read: {error}; see `wattness db check`.") from error
 
 
 @contextmanager

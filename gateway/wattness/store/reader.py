@@ -116,7 +116,7 @@ class Reader:
         try:
             yield from readings(self._connection, stream_id, since_ms, until_ms, is_claim=is_claim)
         except apsw.Error as error:
-            raise StoreError(f"The database cannot be read: {error}") from error
+            raise StoreError(f"The database cannot be read: {error}; see `wattness db check`.") from error
 
     def history(self, stream_id: int, point: str, from_ms: int, to_ms: int, step: str = "auto") -> HistoryView | None:
         """Aggregates of one point that begin in [from_ms, to_ms); None without such a point. Raises ConfigError.
@@ -294,7 +294,7 @@ class Reader:
         try:
             return self._connection.execute(query, bindings)
         except apsw.Error as error:
-            raise StoreError(f"The database cannot be read: {error}") from error
+            raise StoreError(f"The database cannot be read: {error}; see `wattness db check`.") from error
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from .history_schema import connect_history, history_path
 from .integrity import problem_of
 from .judging import TABLES as JUDGING
 from .schema import ask, connect, connect_to_read
+from .spoilt import problem_of_frames, spoilt
 
 TROUBLE = (apsw.CorruptError, apsw.NotADBError, apsw.IOError, apsw.SQLError)
 FRAMES = ("frame", "conflict")
@@ -49,7 +50,8 @@ def check(path: Path) -> dict[str, str]:
             except apsw.Error as error:
                 found[str(file)] = str(error)
                 continue
-            found[str(file)] = problem_of(connection, thorough=True)
+            problem = problem_of(connection, thorough=True)
+            found[str(file)] = problem or (problem_of_frames(connection) if file == path else "")
             connection.close()
     if not found:
         raise StoreError(f"There is no {path}; has the gateway run yet?")
@@ -89,6 +91,8 @@ class _Saving:
                 old = self._open()
                 if old is not None:
                     self._copy(old, connection)
+                    if self._is_store:
+                        self._drop_spoilt(connection)
                 is_anew = self._is_store and bool(set(self._lost) - set(FRAMES))
                 if is_anew:
                     self._begin_anew(connection)
@@ -122,6 +126,14 @@ class _Saving:
             self._rows[table] = copied
             if not is_whole:
                 self._lost.append(table)
+
+    def _drop_spoilt(self, connection: apsw.Connection) -> None:
+        """Leave out frames that nobody signed like this; boards are asked for them again."""
+        wrong = spoilt(connection)
+        connection.executemany("DELETE FROM frame WHERE id = ?", [(frame,) for frame in wrong])
+        self._rows["frame"] -= len(wrong)
+        if wrong and "frame" not in self._lost:
+            self._lost.append("frame")
 
     def _begin_anew(self, connection: apsw.Connection) -> None:
         for table in self._rows:
