@@ -235,6 +235,16 @@ def test_status_shows_how_old_each_streams_newest_row_is(capsys):
         assert said in line
 
 
+def test_what_is_no_file_of_ours_is_not_read_to_its_end(wattness, home, tmp_path):
+    wattness("board", "enrol", KEY, "--name", "roof")
+    huge = tmp_path / "huge"
+    with huge.open("wb") as file:
+        file.truncate(1 << 40)  # as /dev/zero, or the image of a disk
+    for command in (("replay",), ("rewards", "import"), ("profile", "check"), ("decode", "registers", "sunspec")):
+        code, out, error = wattness(*command, str(huge))
+        assert (code in {1, 2}, len(out + error) < 300, "Traceback" in error) == (True, True, False)
+
+
 def test_decode_frames(wattness, tmp_path):
     good = "\n".join(FRAMES)
     code, out, _ = wattness("decode", "frames", "--key", KEY, "-", text=good)

@@ -115,9 +115,11 @@ def _read(path: Path, entry: Callable[[Row], T], defaults: Row, needed: tuple[st
 
 def _rows(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[int, Row]]:
     try:
-        if path.stat().st_size > BYTES_MAX:
+        with path.open("rb") as file:  # what is no file, as /dev/zero, has no size
+            data = file.read(BYTES_MAX + 1)
+        if len(data) > BYTES_MAX:
             raise ConfigError(f"{path} is larger than {BYTES_MAX} bytes; import it in parts")
-        text = path.read_text(encoding="utf-8-sig")
+        text = data.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from None
     head = text.partition("\n")[0]

@@ -8,6 +8,7 @@ import jsonschema
 
 from wattwire import modbus, profile, sunspec
 from wattwire.errors import WireError
+from wattwire.profile_form import TEXT_MAX
 
 from .jsontext import once
 from .profiles import SCHEMA_NAME, model_profile, profiles_dir
@@ -16,7 +17,10 @@ from .profiles import SCHEMA_NAME, model_profile, profiles_dir
 def check_profile(path: Path) -> list[str]:
     """Return what is wrong with the profile in `path` (and frames/ beside it), a sentence each; [] if all is well."""
     try:
-        text = path.read_bytes()
+        with path.open("rb") as file:
+            text = file.read(TEXT_MAX + 1)
+        if len(text) > TEXT_MAX:
+            return [f"{path} is longer than {TEXT_MAX} bytes: that is no profile."]
         form = json.loads(text, object_pairs_hook=once)
     except OSError as error:
         return [f"{path} cannot be read: {error.strerror}."]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from wattwire import profile, sunspec
 from wattwire.errors import WireError
+from wattwire.profile_form import TEXT_MAX
 
 from .errors import ConfigError
 
@@ -27,7 +28,8 @@ def profile_ids() -> list[str]:
 def read_profile(path: Path, role: str | None = None) -> profile.Profile:
     """Return the profile in a file, as a stream of `role` reads it; raises ConfigError: the file and the key's path."""
     try:
-        return profile.load(path.read_bytes(), role)
+        with path.open("rb") as file:
+            return profile.load(file.read(TEXT_MAX + 1), role)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
     except WireError as error:

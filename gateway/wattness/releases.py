@@ -68,11 +68,12 @@ def parse_version(text: str) -> tuple[int, ...]:
 def read_bundle(path: Path) -> Bundle:
     """Return a release file that is whole; whose it is a board says. Raises ConfigError."""
     try:
-        if path.stat().st_size > BUNDLE_BYTES_MAX:
-            raise ConfigError(f"{path} is no release: it is longer than {BUNDLE_BYTES_MAX} bytes.")
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(BUNDLE_BYTES_MAX + 1)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
+    if len(data) > BUNDLE_BYTES_MAX:
+        raise ConfigError(f"{path} is no release: it is longer than {BUNDLE_BYTES_MAX} bytes.")
     try:
         envelope = release.envelope_of(data)
         manifest = release.peek(envelope)

@@ -61,7 +61,8 @@ def _fix(found: "Replay", file: Path | None, profile: str, of: str) -> "Fix":
         raise ConfigError("Give a file with a correction, or --profile and --of, not both.")
     if file is not None:
         try:
-            data = file.read_bytes()[: FIX_BYTES_MAX + 1]
+            with file.open("rb") as stream:
+                data = stream.read(FIX_BYTES_MAX + 1)
         except OSError as error:
             raise ConfigError(f"{file} cannot be read: {error.strerror}.") from None
         return parse(data, str(file))
