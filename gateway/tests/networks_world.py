@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from civilclock import Clock as NetworkClock
 from emulator.author import Author, verified
 from emulator.networks import SANDBOXES
-from wattness import forward
+from wattness import answers, forward
 from wattness.clock import Clock
 from wattness.config import Config, NetworkConfig
 from wattness.keys.held import CURVES
@@ -171,7 +171,7 @@ class World:
     @asynccontextmanager
     async def adapter(self):
         """Open the adapter, and note what it sends."""
-        sources = forward.sources(self.store, self.clock, Config(home=str(self.folder)))
+        sources = answers.of_store(self.store, self.clock, Config(home=str(self.folder)))
         async with open_network(self.config, signer_of(self.kind), sources) as network:
             send = network.send
 

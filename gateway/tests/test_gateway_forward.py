@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from civilclock import Clock as NetworkClock
+from wattness.answers import of_store
 from wattness.clock import Clock
 from wattness.config import Config, NetworkConfig
 from wattness.errors import OutdatedError, RefusedError, StoreError, UnavailableError
-from wattness.forward import PACE_BURST_S, Forwarder, Timing, World, forward, sources
+from wattness.forward import PACE_BURST_S, Forwarder, Timing, World, forward
 from wattness.keys.held import HeldP256
 from wattness.model import Receipt, Verified
 from wattness.networks import Reconciled, open_network
@@ -191,7 +192,9 @@ async def real_network(stack, folder, world: World, store, *script: str, percent
     suffered = faults.Faults(script=list(script))
     serving = server.serving(folder / "wattnet.db", ("127.0.0.1", 0), settings, seed=3, faults=suffered)
     url = await stack.enter_async_context(serving)
-    adapter = open_network(config(url=url), HeldP256(KEY.secret), sources(store, world.clock, Config(home=str(folder))))
+    adapter = open_network(
+        config(url=url), HeldP256(KEY.secret), of_store(store, world.clock, Config(home=str(folder)))
+    )
     network = await stack.enter_async_context(adapter)
     return network, SimulatedGateway(1, network.client.session, url)
 

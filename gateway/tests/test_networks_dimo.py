@@ -21,7 +21,7 @@ from emulator.networks import dimo_attestation as their_statements
 from emulator.networks.authority import Authority
 from emulator.networks.base import Ledger
 from emulator.networks.dimo_names import KINDS
-from wattness import forward
+from wattness import answers
 from wattness.clock import Clock
 from wattness.config import NetworkConfig
 from wattness.errors import ConfigError, RefusedError, UnavailableError
@@ -423,7 +423,7 @@ async def test_a_cars_own_rows_arrive_as_its_signals(rig):
     bench = PIPELINE["Bench"](author)
     bench.put(*author.frames)
     (view,) = bench.reader.streams()
-    rig.rows = list(forward.readings_of(bench.reader, (view.board_key, view.device), START, START + LENGTH))
+    rig.rows = list(answers.readings_of(bench.reader, (view.board_key, view.device), START, START + LENGTH))
     network = await rig.open()
     told = [
         (one["name"], one["timestamp"][14:16], one["value"]) for one in (await rig.event(network))["data"]["signals"]

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from . import forward, quality
+from . import answers, forward, quality
 from .broker import Broker
 from .chronicle import Chronicle
 from .config import DATABASE_NAME, Config, NetworkConfig
@@ -90,7 +90,7 @@ async def gateway(config: Config) -> AsyncIterator[str]:
         post = Post(ways.publish, clock, boards)
         verifiers = await stack.enter_async_context(open_verifiers(boards))
         intake = Intake(store, verifiers, shelf.acknowledging(post.acknowledge))
-        networks = await _open_networks(stack, config, signer, forward.sources(store, clock, config))
+        networks = await _open_networks(stack, config, signer, answers.of_store(store, clock, config))
         sources = Sources(
             store=store,
             clock=clock,

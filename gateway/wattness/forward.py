@@ -8,19 +8,16 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from decimal import Decimal
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeVar
 
 from wattness.clock import Clock
-from wattness.config import Config, NetworkConfig
+from wattness.config import NetworkConfig
 from wattness.errors import ConfigError, NetworkError, OutdatedError, RefusedError, StoreError, UnavailableError
-from wattness.model import Board, Job, Reading, Receipt
-from wattness.networks import Network, Sources, kind_of
+from wattness.model import Job, Receipt
+from wattness.networks import Network, kind_of
 from wattness.networks.pace import Pace
 from wattness.store.outbox import Outbox
-from wattness.store.reader import Reader
 from wattness.store.settings import Wants
 from wattness.store.sqlite import SqliteStore
 
@@ -29,7 +26,6 @@ RETRY_AFTER_S_MAX = 3600.0
 ROUNDS_MAX = 100  # of one reconciliation; a network that never has enough waits like everybody
 PACE_BURST_S = 1.0  # what a second allows may go at once
 DEFECTS_MAX = 100  # about eight hours of an adapter's failing over one report that others must follow
-MILLI = 1000
 
 T = TypeVar("T")
 LOG = logging.getLogger(__name__)
@@ -75,31 +71,6 @@ async def forward(network: Network, store: SqliteStore, config: NetworkConfig, w
         return await store.read(lambda reader: reader.last_epoch(network.name))
 
     await Forwarder(network, store.outbox, config, world, last_epoch).run()
-
-
-def sources(store: SqliteStore, clock: Clock, config: Config) -> Sources:
-    """Return what adapters may ask a store for."""
-
-    async def board(board_key: bytes) -> Board | None:
-        return next((board for board in await store.boards() if board.board_key == board_key), None)
-
-    async def frames(board_key: bytes, ranges: Sequence[Sequence[int]]) -> list[bytes]:
-        return await store.read(lambda reader: list(reader.evidence(board_key, ranges)))
-
-    async def readings(board_key: bytes, device: str, a: int, b: int) -> list[Reading]:
-        return await store.read(lambda reader: list(readings_of(reader, (board_key.hex(), device), a, b)))
-
-    return Sources(board, frames, readings, clock, Path(config.home), config.interval.length_s)
-
-
-def readings_of(reader: Reader, place: tuple[str, str], a: int, b: int) -> Iterator[Reading]:
-    """Yield a stream's rows that may be claimed; a place is a board key in hex and a device."""
-    for stream in reader.streams():
-        if (stream.board_key, stream.device) == place:
-            for times, columns in reader.readings(stream.id, a, b, is_claim=True):
-                for at, *values in zip(times, *columns.values(), strict=True):
-                    found = zip(columns, values, strict=True)
-                    yield Reading(at, {name: Decimal(n) / MILLI for name, n in found if n is not None})
 
 
 class Forwarder:

@@ -2,21 +2,17 @@
 
 import asyncio
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from . import forward
+from . import answers, forward
 from .clock import TIME_ERROR, adjtimex
 from .config import DATABASE_NAME, Config, NetworkConfig
 from .errors import ConfigError, NetworkError, RefusedError
 from .keys import Ask, DigestSigner, Signer, open_signer
-from .model import Board, Reading
-from .networks import Network, Sources, exclusive, kind_of, open_network, settled
+from .networks import Network, exclusive, kind_of, open_network, settled
 from .networks.base import Check
 from .store.outgoing import Slot, open_outgoing
-from .store.reader import open_reader
-from .store.registry import read_boards
 
 CHECK_S = 60.0  # for all that a network is asked
 
@@ -52,7 +48,7 @@ async def dry_run(config: Config, name: str, at_ms: int | None, ask: Ask | None)
         slots = outgoing.slots(wants, config.make_clock().now_ms(), at_ms)
     if all(slot.job.body is not None for slot in slots):
         return [Sent(slot, slot.job.body, is_kept=True, problem="") for slot in slots]
-    async with open_network(network, _signer(config, network, ask), _sources(config)) as adapter:
+    async with open_network(network, _signer(config, network, ask), answers.of_file(config)) as adapter:
         return [await _made(adapter, slot) for slot in slots]
 
 
@@ -64,7 +60,7 @@ async def check(config: Config, name: str, ask: Ask | None) -> list[Check]:
     except ConfigError as error:
         return [Check("key", ok=False, text=str(error))]
     try:
-        async with asyncio.timeout(CHECK_S), open_network(network, signer, _sources(config)) as adapter:
+        async with asyncio.timeout(CHECK_S), open_network(network, signer, answers.of_file(config)) as adapter:
             found = await adapter.check()
     except ConfigError as error:
         return [Check("settings", ok=False, text=str(error))]
@@ -100,21 +96,3 @@ async def _made(adapter: Network, slot: Slot) -> Sent:
 def _signer(config: Config, network: NetworkConfig, ask: Ask | None) -> Signer | DigestSigner:
     curve = kind_of(network).curve
     return open_signer(network.key if curve else config.key, Path(config.home), curve or "P-256", ask)
-
-
-def _sources(config: Config) -> Sources:
-    """Return what adapters may ask, read beside whoever writes the database."""
-    path = config.path(DATABASE_NAME)
-
-    async def board(board_key: bytes) -> Board | None:
-        return next((board for board in read_boards(path) if board.board_key == board_key), None)
-
-    async def frames(board_key: bytes, ranges: Sequence[Sequence[int]]) -> list[bytes]:
-        with open_reader(path) as reader:
-            return list(reader.evidence(board_key, ranges))
-
-    async def readings(board_key: bytes, device: str, a: int, b: int) -> list[Reading]:
-        with open_reader(path) as reader:
-            return list(forward.readings_of(reader, (board_key.hex(), device), a, b))
-
-    return Sources(board, frames, readings, config.make_clock(), Path(config.home), config.interval.length_s)

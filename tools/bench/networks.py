@@ -16,7 +16,7 @@ from civilclock import Clock as CivilClock
 from demo.everybody import Everybody
 from demo.home import Home
 from emulator.author import Author, verified
-from wattness import forward
+from wattness import answers, forward
 from wattness.clock import Clock
 from wattness.config import Config, NetworkConfig
 from wattness.keys.held import CURVES
@@ -110,7 +110,7 @@ async def _reports(folder: Path, path: _Path, count: int) -> tuple[float, float]
     async with AsyncExitStack() as stack:
         settings = Settings(key_hash(gateway.public_key), (forward.wants(network, 300),), clock=clock, window_ms=1)
         store = await stack.enter_async_context(open_store(await _filled(file, settings, count), settings))
-        sources = forward.sources(store, clock, Config(home=str(folder)))
+        sources = answers.of_store(store, clock, Config(home=str(folder)))
         adapter = await stack.enter_async_context(open_network(network, signer, sources))
         adapter.send = _taken  # type: ignore[assignment, method-assign]
         worker = forward.Forwarder(adapter, store.outbox, network, forward.World(clock, random.Random(1)), _no_epoch)
