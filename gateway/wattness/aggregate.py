@@ -1,7 +1,8 @@
 """Which frames make which interval (wire.md §4): pure bookkeeping of one stream; the figures are wattwire's."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 from wattwire import frame
@@ -82,7 +83,7 @@ class Window:
     def evidence(self) -> list[Span]:
         """Return the spans from the stream's last row ≤ a to its first row ≥ b, a and b being the open interval's."""
         a = self.open or 0
-        last = next((at for at, span in enumerate(self.spans) if span.last >= a + self.length), len(self.spans) - 1)
+        last = bisect_left(self.spans, a + self.length, key=attrgetter("last"))
         return self.spans[self._start(a) : last + 1]
 
     def close(self) -> None:
@@ -103,7 +104,7 @@ class Window:
 
     def _start(self, a: int) -> int:
         """Return the index of the span with the stream's last row ≤ a, or 0."""
-        return max(0, bisect_right(self.spans, a, key=lambda span: span.first) - 1)
+        return max(0, bisect_right(self.spans, a, key=attrgetter("first")) - 1)
 
     def _floor(self, unix_ms: int) -> int:
         return unix_ms - unix_ms % self.length
@@ -134,7 +135,7 @@ def ranges(spans: Sequence[Span], skips: Sequence[Skip]) -> list[list[int]]:
     It is all frames from the first to the last span of each log but the missing ones, and those needed to read them.
     """
     first_span, last_span = spans[0], spans[-1]
-    if first_span.log == last_span.log and not skips and all(span.needs == first_span.needs for span in spans):
+    if first_span.log == last_span.log and not skips and len({span.needs for span in spans}) == 1:
         whole = (first_span.log, first_span.seq, last_span.seq)
         return _merge({whole, *((first_span.log, seq, seq) for seq in first_span.needs)})
     reach: dict[int, tuple[int, int]] = {}

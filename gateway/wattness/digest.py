@@ -1,7 +1,7 @@
 """The figures of an interval from digests of whole frames: the same digits as `evidence.figures`, for less work.
 
-A frame's rows are summed up once, while they are at hand; only frames that an interval's boundary cuts are looked at
-again. This is for streams with counters; what else occurs goes the common way.
+A frame's rows are summed up once, those of a frame that a boundary cuts in two parts, from columns that are still packed.
+This is for streams with counters; what else occurs goes the common way.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,13 +12,13 @@ from wattwire import evidence, frame, interval
 from wattwire.interval import JOIN_MS_MAX, POWER
 
 from . import packed
-from .packed import Entry
 
 _NAMES = evidence.FIGURE_UNITS
 
 # Of a counter: first time and value, last time and value, covered, energy, gap energy, resets.
 Sum = tuple[int, int, int, int, int, int, int, int]
 Figures = dict[str, Any]
+_Columns = Sequence[packed.Column] | Mapping[int, packed.Column]
 
 
 def figures(blocks: Sequence["Block"], a: int, b: int) -> Figures | None:
@@ -71,17 +71,18 @@ class Digest(NamedTuple):
 class Block:
     """Rows of one entry, summed up when first needed: all, or those before and those behind an interval's boundary."""
 
-    __slots__ = ("_cuts", "_digest", "_start", "entry", "first", "is_even", "last", "plan", "rises")
+    __slots__ = ("_cuts", "_digest", "_spacing", "_start", "entry", "first", "is_even", "last", "plan", "rises")
 
     def __init__(self, entry: Any, plan: Plan, start: int) -> None:
         """Take an entry of a record whose `up` was at unix ms `start`; it has rows."""
-        self.entry: Entry = packed.of(entry)
+        self.entry: packed.Entry = packed.of(entry)
         self.plan = plan
         self.first: int = start + entry.start
         self._start = start
         self._digest: Digest | None = None
         self._cuts: tuple[Any, list[Digest]] = (None, [])
         dt = entry.dt
+        self._spacing: int = dt if type(dt) is int else 0
         self.is_even = type(dt) is int and plan.is_even and dt <= JOIN_MS_MAX and (dt > 0 or self.entry.rows == 1)
         self.last: int = self.first + self.entry.span
         self.rises = self.is_even or _is_rising(frame.times(self.entry))
@@ -91,7 +92,7 @@ class Block:
         """All rows' digest, if they rise."""
         if self._digest is None:
             if self.is_even:
-                self._digest = _sum_even(self.entry, self.plan, self._start)
+                self._digest = _sum_even(self.entry.packed, self.plan, self.first, self._spacing, self.entry.rows)
             else:
                 self._digest = _sum_rows(*self._rows(), self.plan)
         return self._digest
@@ -103,9 +104,8 @@ class Block:
         size = self.entry.rows
         rows = None
         if self.is_even:
-            dt: Any = self.entry.dt
-            at = -((self.first - a) // dt) if a > self.first else 0
-            end = -((self.first - b) // dt) if b <= self.last else size
+            at = -((self.first - a) // self._spacing) if a > self.first else 0
+            end = -((self.first - b) // self._spacing) if b <= self.last else size
         else:
             rows = self._rows()
             at, end = interval.index(rows[0], a), interval.index(rows[0], b)
@@ -116,7 +116,8 @@ class Block:
 
     def _part(self, rows: Any, first: int, last: int) -> Digest:
         if rows is None:
-            return _sum_even(self.entry.part(first, last, self.plan.columns), self.plan, self._start)
+            columns = {at: packed.part(self.entry.packed[at], first, last) for at in self.plan.columns}
+            return _sum_even(columns, self.plan, self.first + self._spacing * first, self._spacing, last - first)
         times, columns = rows
         part = {name: column[first:last] for name, column in columns.items()}
         return _sum_rows(times[first:last], part, self.plan)
@@ -136,18 +137,15 @@ def _is_rising(times: list[int]) -> bool:
     return sorted(set(times)) == times
 
 
-def _sum_even(entry: Entry, plan: Plan, start: int) -> Digest:
+def _sum_even(columns: _Columns, plan: Plan, first: int, dt: int, rows: int) -> Digest:
     """Sum up rows with a constant spacing from their columns in difference form."""
-    dt: Any = entry.dt
-    first = start + entry.start
     nulls_max = JOIN_MS_MAX // dt - 1 if dt else 0  # between two values that join
     sums: dict[str, Sum | None] = {}
-    columns = entry.packed
     for column, factor, name, modulus in plan.counters:
         found = packed.rise(columns[column], nulls_max)
         if found is None:
             values = [value and value * factor for value in frame.undelta(packed.plain(columns[column]))]
-            sums[name] = _sum(frame.times(entry, start), values, modulus)
+            sums[name] = _sum([first + dt * row for row in range(rows)], values, modulus)
         else:
             row, low, end, high = found
             begin, stop, low, high = first + dt * row, first + dt * end, low * factor, high * factor
@@ -158,7 +156,7 @@ def _sum_even(entry: Entry, plan: Plan, start: int) -> Digest:
         levels = packed.values(columns[column])
         if levels:
             power = (len(levels), min(levels) * factor, max(levels) * factor, sum(levels) * factor)
-    return Digest(first, first + dt * (entry.rows - 1), entry.rows, sums, power)
+    return Digest(first, first + dt * (rows - 1), rows, sums, power)
 
 
 def _sum_rows(times: list[int], columns: Mapping[str, packed.Plain], plan: Plan) -> Digest:
@@ -215,9 +213,10 @@ def _counter(sums: Iterable[Sum | None], modulus: int | None, a: int, b: int) ->
         if before is not None and found[0] >= a:
             t1, c1 = before[2:4]
             t2, c2 = found[:2]
-            if a <= t1 and t2 <= b and t2 - t1 <= JOIN_MS_MAX and c1 <= c2:
-                covered += t2 - t1
-                energy += c2 - c1
+            if t2 - t1 <= JOIN_MS_MAX and c1 <= c2:
+                low, high = max(a, t1), min(b, t2)
+                covered += high - low
+                energy += (c2 - c1) * (high - t1) // (t2 - t1) - (c2 - c1) * (low - t1) // (t2 - t1)
             else:
                 covered += interval.covered([t1, t2], a, b)
                 more = interval.counter([t1, t2], [c1, c2], modulus, a, b)

@@ -5,7 +5,7 @@ the one byte of its CBOR, or it is the list that `wattwire.frame.Entry` has. Mos
 steps from -24 to 23 and nulls are one byte; the power of a busy house is not.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -50,11 +50,6 @@ class Entry(NamedTuple):
     def span(self) -> int:
         """How much later the last row is than the first."""
         return self.dt * max(0, self.rows - 1) if isinstance(self.dt, int) else sum(self.dt)
-
-    def part(self, first: int, last: int, used: Collection[int]) -> "Entry":
-        """Return some of the rows of an entry with a constant spacing; columns that are not `used` are left empty."""
-        columns = [part(column, first, last) if at in used else [] for at, column in enumerate(self.packed)]
-        return Entry(self.stream, self.start + self.dt * first, self.dt, last - first, columns)  # type: ignore[operator]
 
 
 class _Columns(Sequence[Plain]):

@@ -43,6 +43,7 @@ _PATTERNS_MAX = 64
 _NUMBERS_MAX = 255
 
 NULL = packed.NULL
+_new: Any = tuple.__new__  # a named tuple's own way takes three times as long, and every frame goes here
 _Rest = tuple[int, bytes] | packed.Plain  # nulls and steps of a packed column, or all of another one
 Fields = tuple[Any, ...]  # what `marshal` can hand to another process
 
@@ -62,8 +63,8 @@ def record(fields: Fields | None) -> Any:
     if fields is None:
         return None
     log, seq, prev, boot, up, unix, lost, extra, streams_hash, entries = fields
-    body = frame.Rows(streams_hash, [packed.Entry(*entry) for entry in entries])
-    return frame.Record(frame.KIND_ROWS, log, seq, prev, boot, up, unix, lost, body, extra)
+    body = _new(frame.Rows, (streams_hash, [_new(packed.Entry, entry) for entry in entries]))
+    return _new(frame.Record, (frame.KIND_ROWS, log, seq, prev, boot, up, unix, lost, body, extra))
 
 
 def _slowly(payload: bytes) -> Fields | None:

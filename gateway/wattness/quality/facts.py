@@ -105,7 +105,10 @@ def of_blocks(place: Place, blocks: Sequence[Any], figures: Mapping[str, Any]) -
         if SAMPLED.get(point.name) == point.unit:
             ends = _ends([block.entry.packed[at] for block in blocks])
             if ends is not None:
-                samples[point.name] = _two(*(evidence.to_milli(value, point.exponent) for value in ends))
+                first, last = ends
+                samples[point.name] = _two(
+                    evidence.to_milli(first, point.exponent), evidence.to_milli(last, point.exponent)
+                )
     return _of_figures(place, figures, blocks[-1].last, samples, levels)
 
 
@@ -268,6 +271,14 @@ def _first_last(column: Column) -> tuple[int, int] | None:
 
 def _ends(columns: Sequence[packed.Column]) -> tuple[int, int] | None:
     """Return the first and the last value of columns that follow one another, each in difference form."""
-    first = next((found for column in columns if (found := packed.first(column)) is not None), None)
-    last = next((found for column in reversed(columns) if (found := packed.last(column)) is not None), None)
-    return None if first is None or last is None else (first, last)
+    for column in columns:
+        first = packed.first(column)
+        if first is not None:
+            break
+    else:
+        return None
+    for column in reversed(columns):
+        last = packed.last(column)
+        if last is not None:
+            return first, last
+    return None

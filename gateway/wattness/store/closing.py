@@ -97,7 +97,7 @@ class Closing:
     ) -> _Made | None:
         holes = [*missing, *self._skips(state, spans)]
         ranges = aggregate.ranges(spans, [*holes, *self._foreign(state, spans)])
-        if sum(last - first + 1 for _, first, last in ranges) > FRAMES_MAX:
+        if sum([last - first + 1 for _, first, last in ranges]) > FRAMES_MAX:
             ranges = aggregate.ranges_of(spans)
         frames = [held for log, first, last in ranges for held in state.held(log, first, last)]
         is_plain = not holes and (spans[0].log, spans[0].seq) > state.odd
@@ -106,7 +106,7 @@ class Closing:
         if not figures["rows"] and not figures["covered_ms"]:
             return None
         found = self._found(state, ranges, figures)
-        if any(_within(hole, spans) for hole in holes):
+        if holes and any(_within(hole, spans) for hole in holes):
             found["hole"] = quality.FLAGGED
         if quality.QUARANTINED in found.values():
             self._judging.pass_over(stream)
@@ -117,7 +117,8 @@ class Closing:
             for code in codes:
                 self._tally.add("verdict", code)
                 found[code] = quality.RULES[code].level
-        if any(is_unsettled(held.record.body, stream.device) for held in frames if held.record.kind == KIND_STREAMS):
+        streams = [held.record.body for held in frames if held.record.kind == KIND_STREAMS]
+        if any(is_unsettled(body, stream.device) for body in streams):
             self._tally.add("verdict", UNSETTLED)
             found[UNSETTLED] = quality.RULES[UNSETTLED].level
         verdict = max(found.values(), key=quality.LEVELS.index, default=quality.ACCEPTED)
