@@ -97,6 +97,24 @@ def test_what_is_not_exclusive_is_allowed(one, other):
     assert told([one, other]) == ""
 
 
+@pytest.mark.parametrize(
+    "keys", [("file:a.key", "file:a.key"), ("file:./a.key", "file:x/../a.key"), ("", "file:n1.key"), ("pkcs11:k",) * 2]
+)
+def test_one_key_is_one_network(keys):
+    one, other = (
+        NetworkConfig(name=f"n{at}", kind=kind, key=key, devices=[f"d{at}"])
+        for at, (kind, key) in enumerate(zip(("glow", "peaq"), keys, strict=True), 1)
+    )
+    words = told([one, other])
+    assert "one key" in words
+    assert "n1" in words
+    assert "--network n2" in words
+
+
+def test_networks_that_know_the_gateway_by_its_own_key_may_share_it():
+    assert told([network("wattnet", name="n1"), network("wattnet", name="n2")]) == ""
+
+
 def test_the_tables_know_the_same_attributes():
     assert {claim for kind in CATALOG.values() for claim in kind.claims} <= ATTRIBUTES
     assert {attribute for rule in RULES for attribute in (rule.one, rule.other)} <= ATTRIBUTES

@@ -14,7 +14,17 @@ from wattness.signing import DigestSigner, Signer
 from .base import Kind, Network, Reconciled, Sources
 from .catalog import CATALOG
 
-__all__ = ["CATALOG", "REWARD_UNITS", "Network", "Reconciled", "Sources", "kind_of", "open_network", "settled"]
+__all__ = [
+    "CATALOG",
+    "REWARD_UNITS",
+    "Network",
+    "Reconciled",
+    "Sources",
+    "key_uri",
+    "kind_of",
+    "open_network",
+    "settled",
+]
 
 REWARD_UNITS = {name: kind.unit for name, kind in CATALOG.items() if kind.unit}
 
@@ -41,8 +51,13 @@ def settled(config: NetworkConfig) -> NetworkConfig:
             f"{path}.url: {_host(url)} is {kind.title} in earnest; to report there, set `production = true` beside it"
         )
     window_s = kind.window_s if config.window_s is None else config.window_s
-    key, age_max_h = config.key or f"file:{config.name}.key", config.age_max_h or kind.age_max_h
-    return msgspec.structs.replace(config, url=url, key=key, window_s=window_s, age_max_h=age_max_h)
+    age_max_h = config.age_max_h or kind.age_max_h
+    return msgspec.structs.replace(config, url=url, key=key_uri(config), window_s=window_s, age_max_h=age_max_h)
+
+
+def key_uri(config: NetworkConfig) -> str:
+    """Return the URI of the key that a network knows this gateway by."""
+    return config.key or f"file:{config.name}.key"
 
 
 def open_network(

@@ -1,5 +1,7 @@
 """Which programmes may not claim the same energy, as a table; two of them are refused before the second is enrolled.
 
+Nor may two networks know this gateway by one key: to the network that is one meter, which would say two things at once.
+
 What a programme claims of the streams that it is told of stands in the catalog (`Kind.claims`):
 
     generation    that this energy was generated: a certificate of origin is minted from it, or the energy itself sold
@@ -16,12 +18,13 @@ energy itself (gitbook, 2025-10); in DIMO a vehicle's identification number earn
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
+from posixpath import normpath
 from typing import NamedTuple
 
 from wattness.config import NetworkConfig
 from wattness.errors import ConfigError
 
-from . import kind_of
+from . import key_uri, kind_of
 from .base import Kind
 
 
@@ -51,7 +54,12 @@ class Conflict(NamedTuple):
 
 
 def check(networks: Sequence[NetworkConfig]) -> None:
-    """Raise ConfigError for the first two networks whose claims exclude each other; their order does not matter."""
+    """Raise ConfigError for the first two networks that exclude each other; their order does not matter."""
+    for first, second in _of_one_key(networks):
+        raise ConfigError(
+            f"$.network: {first.name} and {second.name} name one key, {_key(first)}; each network has an identity "
+            f"of its own: leave out `key` and make it with `wattness key new --network {second.name}`."
+        )
     for first, second, rule in conflicts(networks):
         raise ConfigError(
             f"$.network: {first.name} ({kind_of(first).title}) and {second.name} ({kind_of(second).title}) would both "
@@ -66,6 +74,16 @@ def conflicts(networks: Sequence[NetworkConfig]) -> Iterator[Conflict]:
         rule = _rule(first, second)
         if rule is not None and _share_a_stream(first, second):
             yield Conflict(first, second, rule)
+
+
+def _of_one_key(networks: Sequence[NetworkConfig]) -> Iterator[tuple[NetworkConfig, NetworkConfig]]:
+    own = sorted((one for one in networks if kind_of(one).curve), key=lambda one: one.name)
+    return ((first, second) for first, second in combinations(own, 2) if _key(first) == _key(second))
+
+
+def _key(network: NetworkConfig) -> str:
+    scheme, colon, rest = key_uri(network).partition(":")
+    return f"file:{normpath(rest)}" if scheme == "file" else f"{scheme}{colon}{rest}"
 
 
 def _rule(first: NetworkConfig, second: NetworkConfig) -> Rule | None:
