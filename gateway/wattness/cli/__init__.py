@@ -31,6 +31,7 @@ from . import (
     rewards,
     verifying,
 )
+from .jsonanyway import json_anyway
 
 __all__ = ["app", "main"]
 
@@ -48,8 +49,8 @@ app.command("doctor")(operating.doctor)
 app.add_typer(boards.app, name="board")
 app.add_typer(keys.app, name="key")
 app.add_typer(networks.app, name="network")
-networks.app.command("verify")(verifying.verify)
-networks.app.command("claim")(nova.claim)
+networks.app.command("verify")(json_anyway(verifying.verify))
+networks.app.command("claim")(json_anyway(nova.claim))
 app.add_typer(operating.token_app, name="token")
 app.add_typer(devices.app, name="device")
 app.add_typer(profiles.app, name="profile")
@@ -63,8 +64,8 @@ app.add_typer(database.app, name="db")
 app.command("discover")(discovering.discover)
 app.command("export")(exporting.export)
 app.command("replay")(replaying.replay)
-app.command("homeassistant")(home.homeassistant)
-app.command("quality")(judging.quality)
+app.command("homeassistant")(json_anyway(home.homeassistant))
+app.command("quality")(json_anyway(judging.quality))
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - Typer's form of a callback

@@ -17,6 +17,8 @@ app.command()(serialboards.install)
 app.command()(serialboards.log)
 app.command()(serialboards.doctor)
 
+Json = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
+BoardName = Annotated[str, typer.Argument(help="Name, key id or public key.")]
 KEY = re.compile(r"[0-9a-fA-F]{64,}")  # a key, if perhaps a damaged one
 
 
@@ -86,7 +88,7 @@ def list_boards(
 
 
 @app.command()
-def remove(context: typer.Context, board: Annotated[str, typer.Argument(help="Name, key id or public key.")]) -> None:
+def remove(context: typer.Context, board: BoardName, as_json: Json = False) -> None:
     """Stop accepting a board's frames; what it sent stays."""
     from wattness.config import DATABASE_NAME, load
     from wattness.store.registry import open_registry
@@ -94,11 +96,14 @@ def remove(context: typer.Context, board: Annotated[str, typer.Argument(help="Na
     config = load(context.obj)
     with open_registry(config.path(DATABASE_NAME)) as registry:
         gone = registry.remove(board)
-    typer.echo(f"{gone.name} ({gone.kid.hex()}) is removed.")
+    if as_json:
+        echo_json({"name": gone.name, "kid": gone.kid.hex(), "state": "removed"})
+    else:
+        typer.echo(f"{gone.name} ({gone.kid.hex()}) is removed.")
 
 
 @app.command()
-def release(context: typer.Context, board: Annotated[str, typer.Argument(help="Name, key id or public key.")]) -> None:
+def release(context: typer.Context, board: BoardName, as_json: Json = False) -> None:
     """Take a board out of quarantine, by your word."""
     from wattness.config import DATABASE_NAME, load
     from wattness.store.registry import open_registry
@@ -106,15 +111,19 @@ def release(context: typer.Context, board: Annotated[str, typer.Argument(help="N
     config = load(context.obj)
     with open_registry(config.path(DATABASE_NAME)) as registry:
         free = registry.release(board)
-    typer.echo(f"{free.name} ({free.kid.hex()}) is active again.")
+    if as_json:
+        echo_json({"name": free.name, "kid": free.kid.hex(), "state": "active"})
+    else:
+        typer.echo(f"{free.name} ({free.kid.hex()}) is active again.")
 
 
 @app.command()
 def update(
     context: typer.Context,
-    board: Annotated[str, typer.Argument(help="Name, key id or public key.")],
+    board: BoardName,
     file: Annotated[Path | None, typer.Argument(help="A release; without one, show what became of the last.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Even if the board has tried it in vain.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Queue a release for a board: the running gateway offers it, the board fetches it, tries it, keeps it or not."""
     from wattness.config import DATABASE_NAME, load
@@ -126,7 +135,7 @@ def update(
     config = load(context.obj)
     with open_registry(config.path(DATABASE_NAME)) as registry:
         found = registry.get(board)
-    if file is None:
+    if file is None:  # it is JSON anyway
         echo_json({"board": found.name, **read_status(config.path(FOLDER), found)})
         return
     key = pinned_key(Path(context.obj))
@@ -135,4 +144,7 @@ def update(
     bundle = read_bundle(file)
     check_signature(bundle, key)
     queue(config.path(FOLDER), found, bundle, again=again)
+    if as_json:
+        echo_json({"board": found.name, "version": bundle.version, "queued": True})
+        return
     typer.echo(f"Version {bundle.version} waits for {found.name}; `wattness board update {found.name}` tells more.")

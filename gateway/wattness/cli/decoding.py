@@ -12,6 +12,7 @@ import typer
 from wattness.errors import ConfigError
 from wattness.jsontext import once
 
+from .jsonanyway import json_anyway
 from .operating import echo_json
 
 app = typer.Typer(help="Look into recorded bytes.", no_args_is_help=True)
@@ -20,6 +21,7 @@ DUMP_BYTES_MAX = 64 << 20
 
 
 @app.command()
+@json_anyway
 def frames(
     file: Annotated[str, typer.Argument(help="A frame in hex per line; - is standard input.")],
     key: Annotated[str, typer.Option(help="The board's public key: the 65-byte point in hex.")],
@@ -37,6 +39,7 @@ def frames(
 
 
 @app.command()
+@json_anyway
 def registers(
     profile: Annotated[str, typer.Argument(help="A profile's id or file, or `sunspec` to walk the models.")],
     file: Annotated[str, typer.Argument(help='{"holding": {"40000": 21365}, "input": {}}; - is standard input.')],
@@ -52,6 +55,7 @@ def registers(
 
 
 @app.command()
+@json_anyway
 def elm(
     profile: Annotated[str, typer.Argument(help="A vehicle's id or file.")],
     file: Annotated[str, typer.Argument(help='[{"header": "7E4", "request": "220101", "lines": []}]; - is stdin.')],
@@ -64,6 +68,7 @@ def elm(
 
 
 @app.command()
+@json_anyway
 def bms(
     family: Annotated[str, typer.Argument(help="jbd, daly or jk.")],
     file: Annotated[str, typer.Argument(help='{"frames": ["dd03…"]}; - is standard input.')],
@@ -76,6 +81,7 @@ def bms(
 
 
 @app.command()
+@json_anyway
 def victron(
     file: Annotated[str, typer.Argument(help="Adverts in hex, one per line or a JSON list; - is standard input.")],
     key: Annotated[str, typer.Option(help="The device's encryption key: 32 hexadecimal digits.")],

@@ -7,6 +7,7 @@ import typer
 
 from wattness.errors import ConfigError
 
+from .jsonanyway import json_anyway
 from .operating import echo_json
 
 app = typer.Typer(help="Devices that the gateway reads itself.", no_args_is_help=True)
@@ -17,6 +18,7 @@ KeyFile = Annotated[str, typer.Argument(help="The key's file in the home.")]
 
 
 @key_app.command("new")
+@json_anyway
 def key_new(context: typer.Context, file: KeyFile = "device.key") -> None:
     """Make a key for what the gateway reads itself; never overwrites one."""
     from wattness.config import load
@@ -29,6 +31,7 @@ def key_new(context: typer.Context, file: KeyFile = "device.key") -> None:
 
 
 @key_app.command("show")
+@json_anyway
 def key_show(context: typer.Context, file: KeyFile = "device.key") -> None:
     """Show such a key's public part, and what boards' lists know it by."""
     from wattness.config import load

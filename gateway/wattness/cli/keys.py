@@ -8,6 +8,7 @@ import typer
 from wattness.errors import ConfigError
 
 from .asking import PassphraseFile, ask, new_passphrase, passphrase
+from .jsonanyway import json_anyway
 from .operating import echo_json
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ NeededNetwork = Annotated[str, typer.Option(help="The network, as gateway.toml n
 
 
 @app.command()
+@json_anyway
 def new(
     context: typer.Context,
     network: Network = "",
@@ -40,6 +42,7 @@ def new(
 
 
 @app.command()
+@json_anyway
 def show(context: typer.Context, network: Network = "") -> None:
     """Show a key's public part, and what boards and networks know it by; needs no passphrase."""
     from wattness.config import load
@@ -90,6 +93,7 @@ def backup(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="Where to, on another disk; never overwritten.")],
     passphrase_file: PassphraseFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Write all keys of the home to one file, sealed by a passphrase of its own."""
     from wattness.config import load
@@ -99,8 +103,11 @@ def backup(
     inside, elsewhere = _places(config)
     keys = keys_of(context.obj, inside)
     write_backup(file.expanduser(), keys, new_passphrase(passphrase_file, str(file)))
-    for name in keys:
-        typer.echo(name)
+    if as_json:
+        echo_json({"keys": list(keys), "elsewhere": elsewhere})
+    else:
+        for name in keys:
+            typer.echo(name)
     for uri in elsewhere:
         typer.echo(f"{uri} is kept elsewhere and is not in the backup.", err=True)
     typer.echo(
@@ -115,6 +122,7 @@ def restore(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="What `key backup` wrote.")],
     passphrase_file: PassphraseFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Bring back the keys that are missing; changes none that are there."""
     from wattness.keys.backup import read_backup
@@ -124,11 +132,15 @@ def restore(
         raise ConfigError(f"There is no {context.obj}; run `wattness init` first.")
     keys = read_backup(file.expanduser(), lambda: passphrase(passphrase_file, f"Passphrase of {file}: "))
     restored = bring_back(context.obj, keys)
+    if as_json:
+        echo_json([{"file": name, "restored": name in restored} for name in keys])
+        return
     for name in keys:
         typer.echo(f"{name}: {'restored' if name in restored else 'was there already'}")
 
 
 @app.command()
+@json_anyway
 def rotate(context: typer.Context, network: NeededNetwork) -> None:
     """Give a network another key; the old one stays beside it. Only while the gateway stands still."""
     from wattness.config import DATABASE_NAME, load

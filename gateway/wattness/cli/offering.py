@@ -9,6 +9,8 @@ import typer
 
 from wattness.errors import ConfigError
 
+from .jsonanyway import json_anyway
+
 if TYPE_CHECKING:
     from wattness.config import Config
 
@@ -23,6 +25,7 @@ Until = Annotated[str, typer.Option("--to", help="The last day; by default the f
 
 
 @app.command()
+@json_anyway
 def cell(context: typer.Context) -> None:
     """Give the site as an H3 cell of $.site.h3_resolution, by default one of about 250 km²."""
     from wattness.config import load
@@ -32,6 +35,7 @@ def cell(context: typer.Context) -> None:
 
 
 @app.command()
+@json_anyway
 def energy(
     context: typer.Context,
     since: Since = "",
@@ -58,6 +62,7 @@ def energy(
 
 
 @app.command()
+@json_anyway
 def mobility(context: typer.Context, since: Since = "", until: Until = "") -> None:
     """Give cars' energy and distances without any position, a JSON object on each line."""
     from wattness.config import DATABASE_NAME, load

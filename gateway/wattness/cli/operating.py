@@ -6,6 +6,7 @@ import typer
 
 from wattness.errors import ConfigError
 
+Json = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 token_app = typer.Typer(help="The token that opens the page and the API.", no_args_is_help=True)
 
 CONFIG_TEXT = """\
@@ -153,7 +154,7 @@ def _say_ready(line: str) -> None:
 
 def status(
     context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    as_json: Json = False,
     live: Annotated[bool, typer.Option("--live", help="Keep it on the screen until Ctrl-C.")] = False,
 ) -> None:
     """Show boards, networks and counters, whether the gateway runs or not."""
@@ -170,9 +171,7 @@ def status(
         show(collect(config))
 
 
-def doctor(
-    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False
-) -> None:
+def doctor(context: typer.Context, as_json: Json = False) -> None:
     """Look at everything that can be wrong, and say what to do about it; exit code 1 when something fails."""
     import asyncio
 
@@ -190,21 +189,28 @@ def doctor(
 
 
 @token_app.command("new")
-def token_new(context: typer.Context) -> None:
+def token_new(context: typer.Context, as_json: Json = False) -> None:
     """Make another token and show it; whoever was logged in has to log in again."""
     from wattness.web.credentials import new_token
 
     if not context.obj.is_dir():
         raise ConfigError(f"There is no {context.obj}; run `wattness init` first.")
-    typer.echo(new_token(context.obj))
+    _tell_token(new_token(context.obj), as_json=as_json)
 
 
 @token_app.command("show")
-def token_show(context: typer.Context) -> None:
+def token_show(context: typer.Context, as_json: Json = False) -> None:
     """Show the token."""
     from wattness.web.credentials import read_token
 
-    typer.echo(read_token(context.obj))
+    _tell_token(read_token(context.obj), as_json=as_json)
+
+
+def _tell_token(token: str, *, as_json: bool) -> None:
+    if as_json:
+        echo_json({"token": token})
+    else:
+        typer.echo(token)
 
 
 def echo_json(value: Any) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from .jsonanyway import json_anyway
 from .operating import echo_json
 
 app = typer.Typer(help="Device profiles.", no_args_is_help=True)
@@ -26,24 +27,28 @@ def list_profiles(as_json: Annotated[bool, typer.Option("--json", help="Print it
 @app.command()
 def check(
     files: Annotated[list[Path] | None, typer.Argument(help="Profiles; otherwise our own.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Check profiles against the schema and against the frames recorded beside them; exit 1 if one is wrong."""
     from wattness.profile_check import check_profile
     from wattness.profiles import profile_ids, profiles_dir
 
     paths = files or [profiles_dir() / f"{name}.json" for name in profile_ids()]
-    wrong = 0
-    for path in paths:
-        problems = check_profile(path)
-        wrong += bool(problems)
-        for problem in problems:
-            typer.echo(f"{path.name}: {problem}", err=True)
-    typer.echo(f"{len(paths) - wrong} of {len(paths)} profiles are in order.")
+    found = [(path, check_profile(path)) for path in paths]
+    wrong = sum(bool(problems) for _, problems in found)
+    if as_json:
+        echo_json([{"file": str(path), "problems": problems} for path, problems in found])
+    else:
+        for path, problems in found:
+            for problem in problems:
+                typer.echo(f"{path.name}: {problem}", err=True)
+        typer.echo(f"{len(paths) - wrong} of {len(paths)} profiles are in order.")
     if wrong:
         raise typer.Exit(1)
 
 
 @app.command()
+@json_anyway
 def plan(
     profile: Annotated[str, typer.Argument(help="A profile's id or file.")],
     role: Annotated[str | None, typer.Option(help="As a stream of this role reads it.")] = None,

@@ -4,7 +4,7 @@ import csv
 import datetime as dt
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -13,9 +13,12 @@ import typer
 
 from wattness.errors import ConfigError
 
+from .operating import echo_json
+
 if TYPE_CHECKING:
     from wattness.accounts import Asked
     from wattness.config import Config
+    from wattness.store.payouts import PriceEntry
 
 app = typer.Typer(help="What networks were sent, took and paid.", no_args_is_help=True)
 
@@ -115,6 +118,7 @@ def read(
     file: Annotated[Path, typer.Argument(help="CSV with the columns time or day, amount, network, unit, reference.")],
     network: Annotated[str, typer.Option(help="Of all lines that name none.")] = "",
     unit: Annotated[str, typer.Option(help="Of all lines that name none; by default the network's own.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Import payouts that the network itself does not tell the gateway of; a second time nothing is doubled."""
     from wattness import payfile
@@ -128,7 +132,11 @@ def read(
     entries = payfile.read_payouts(file, _timezone(config), {name: text for name, text in defaults.items() if text})
     with open_payouts(config.path(DATABASE_NAME)) as payouts:
         new = payouts.add(entries)
-    typer.echo(f"{new} new payouts, {len(entries) - new} known already")
+    known_already = len(entries) - new
+    if as_json:
+        echo_json({"new": new, "known_already": known_already})
+    else:
+        typer.echo(f"{new} new payouts, {known_already} known already")
 
 
 @app.command()
@@ -140,11 +148,12 @@ def price(  # noqa: PLR0913, PLR0917 - a command's options
     network: Annotated[str, typer.Option(help="Only where this network pays in it.")] = "",
     currency: Annotated[str, typer.Option(help="By default $.money.currency of gateway.toml.")] = "",
     file: Annotated[Path | None, typer.Option("--import", help="CSV: day, unit, price, currency, network.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Say what a unit is worth from a day on, or import that, or show it."""
     from wattness import accounts, payfile
     from wattness.config import DATABASE_NAME, load
-    from wattness.store.payouts import PriceEntry, open_payouts, plain
+    from wattness.store.payouts import PriceEntry, open_payouts
 
     config = load(context.obj)
     currency = currency or (config.money.currency if config.money else "")
@@ -160,12 +169,24 @@ def price(  # noqa: PLR0913, PLR0917 - a command's options
                 PriceEntry(unit, network, payfile.currency_of(currency), since, payfile.price_of(amount)),
             ]
         else:
-            for one in payouts.prices():
-                where = f" from {one.network}" if one.network else ""
-                typer.echo(f"{one.day}  1 {one.unit}{where} = {plain(one.price)} {one.currency}")
+            _show_prices(payouts.prices(), as_json=as_json)
             return
         payouts.set_prices(entries)
-    typer.echo(f"{len(entries)} prices")
+    if as_json:
+        echo_json({"prices": len(entries)})
+    else:
+        typer.echo(f"{len(entries)} prices")
+
+
+def _show_prices(prices: "Sequence[PriceEntry]", *, as_json: bool) -> None:
+    from wattness.store.payouts import plain
+
+    if as_json:
+        echo_json([one._asdict() | {"day": one.day.isoformat(), "price": plain(one.price)} for one in prices])
+        return
+    for one in prices:
+        where = f" from {one.network}" if one.network else ""
+        typer.echo(f"{one.day}  1 {one.unit}{where} = {plain(one.price)} {one.currency}")
 
 
 def _asked(config: "Config", since: str, until: str, network: str) -> "Asked":
