@@ -375,9 +375,9 @@ async def test_what_ends_in_this_life_is_signed_without_asking():
     clock = Turning(world.clock.real_ms, world.clock.civil_ms, 1)
     tried, now_ms = forwarder(Memory(), None, world._replace(clock=clock)), clock.now_ms()
     clock.turn(0, steady_ms=60_000)
-    assert tried._ended_in_this_life(now_ms + 30_000)
-    assert not tried._ended_in_this_life(now_ms - 30_000)
-    assert not tried._ended_in_this_life(now_ms + 3_600_000)  # it has not ended: the clock was put back
+    assert tried.life.saw(now_ms + 30_000)
+    assert not tried.life.saw(now_ms - 30_000)
+    assert not tried.life.saw(now_ms + 3_600_000)  # it has not ended: the clock was put back
 
 
 async def test_an_adapter_that_hangs_while_it_makes_a_report_is_tried_again(stack, tmp_path):

@@ -93,6 +93,19 @@ async def test_a_restart_between_signing_and_sending_sends_what_was_signed(make)
     assert world.served.ledger.counts()["conflicts"] == 0
 
 
+async def test_a_restored_backup_claims_nothing_twice(make):
+    world = make(1)
+    await world.start()
+    await world.deliver()
+    before = world.served.ledger.counts()
+    await world.open_store(world.folder / "restored.db")
+    await world.deliver()
+    assert set(await world.counts()) <= {"completed", "discarded"}
+    assert set(await world.given_up()) <= {"claimed_before", "before_resume", "energy_smaller"}
+    after = world.served.ledger.counts()
+    assert (after["taken"], after["conflicts"]) == (before["taken"], 0)
+
+
 async def test_a_no_is_final_and_the_rest_goes_on(make, kind):
     if kind in WITHOUT_A_NO:
         pytest.skip(f"{kind} cannot answer no to a report")

@@ -209,7 +209,11 @@ async def test_a_console_that_forgot_is_followed(tmp_path):
 async def test_first_contact_asks_for_the_nonce(tmp_path):
     async with world(tmp_path) as made:
         made.console.last = 1  # a gateway before this one
-        body, memory = await signed(await made.life(), report())
+        network = await made.life()
+        with pytest.raises(RefusedError, match="before_resume"):
+            await network.validate([report()], {})
+        network._life.began_ms = float("-inf")  # a report of this life
+        body, memory = await signed(network, report())
         assert memory["nonce"] == 2
         assert payload.decode(body).nonce == 2
 

@@ -39,3 +39,17 @@ class Clock:
     def real_s(self, civil_ms: int) -> float:
         """How long `civil_ms` milliseconds of civil time take, in real seconds."""
         return civil_ms / self.rate / 1000
+
+
+class Life:
+    """This run of the gateway, told by a clock that may have been wrong when it began."""
+
+    def __init__(self, clock: Clock) -> None:
+        """It begins now."""
+        self.clock = clock
+        self.began_ms: float = clock.steady_ms()
+
+    def saw(self, at_ms: int) -> bool:
+        """Tell whether a civil moment was in this life; one that has not come yet was not."""
+        now_ms = self.clock.now_ms()
+        return now_ms - (self.clock.steady_ms() - self.began_ms) * self.clock.rate < at_ms <= now_ms

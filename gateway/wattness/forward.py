@@ -11,7 +11,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeVar
 
-from wattness.clock import Clock
+from wattness.clock import Clock, Life
 from wattness.config import NetworkConfig
 from wattness.errors import ConfigError, NetworkError, OutdatedError, RefusedError, StoreError, UnavailableError
 from wattness.model import Job, Receipt
@@ -91,7 +91,7 @@ class Forwarder:
         self.timing = world.timing or Timing.of(world.clock, kind.send_s)
         self.age_ms_max = (config.age_max_h or kind.age_max_h) * 3_600_000
         self.in_hand_max = AHEAD * config.in_flight
-        self.began_ms: float = self.clock.steady_ms()
+        self.life = Life(self.clock)
         self._sending = asyncio.Semaphore(config.in_flight)
         self._pace = Pace(config.per_minute, PACE_BURST_S)
         self._in_hand = self._turns_in_hand = 0
@@ -200,7 +200,7 @@ class Forwarder:
         if job.b < self.clock.now_ms() - self.age_ms_max:
             raise RefusedError("expired", "older than this network's age_max_h")
         body = job.body
-        if body is None and self._ended_in_this_life(job.b):
+        if body is None and self.life.saw(job.b):  # no other life can have claimed it
             body = await self._sign(job)  # ahead of its turn
         async with self._sending:
             if not await self._may_ask(job, lease_until_ms):
@@ -212,15 +212,6 @@ class Forwarder:
                     return known
                 body = await self._sign(job)
             return await self._ask(self.network.send(body))
-
-    def _ended_in_this_life(self, at_ms: int) -> bool:
-        """Tell whether this life saw the end of a report's time, so that no other can have claimed it.
-
-        A clock that was wrong at the start, and was put right since, does not make this life longer.
-        """
-        now_ms = self.clock.now_ms()
-        lived_ms = (self.clock.steady_ms() - self.began_ms) * self.clock.rate
-        return now_ms - lived_ms < at_ms <= now_ms
 
     async def _sign(self, job: Job) -> bytes:
         """Return the bytes to send, which are on disk by now."""

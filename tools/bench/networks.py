@@ -114,7 +114,7 @@ async def _reports(folder: Path, path: _Path, count: int) -> tuple[float, float]
         adapter = await stack.enter_async_context(open_network(network, signer, sources))
         adapter.send = _taken  # type: ignore[assignment, method-assign]
         worker = forward.Forwarder(adapter, store.outbox, network, forward.World(clock, random.Random(1)), _no_epoch)
-        worker.began_ms = float("-inf")  # sign without asking what an earlier life has sent
+        worker.life.began_ms = float("-inf")  # sign without asking what an earlier life has sent
         since, used = time.perf_counter(), time.process_time()
         work = asyncio.create_task(worker.run())
         while await _waiting(store):

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import msgspec
 
+from wattness.clock import Life
 from wattness.config import NetworkConfig, check_url
 from wattness.errors import ConfigError, RefusedError, UnavailableError
 from wattness.model import Receipt, Report
@@ -53,7 +54,7 @@ class ArkreenNetwork:
         self.address = ethereum.address(signer.public_key)
         unknown = f"Arkreen does not know {self.address}: have it registered there as a miner"
         self.rpc = JsonRpc(client, REFUSALS, dict.fromkeys(UNKNOWN_MINER, unknown))
-        self._opened_ms = sources.clock.now_ms()
+        self._life = Life(sources.clock)
         self._told_mwh: int | None = None  # by Arkreen, before this life signed anything
         self._held: dict[int, int] = {}  # mWh by window, which Arkreen holds from a life that we lost
 
@@ -134,7 +135,7 @@ class ArkreenNetwork:
     async def _standing(self, last: Report) -> int:
         """Return where the counter of a plant stands that we remember nothing of."""
         told = await self._told() if self.settings.resume else 0
-        if told and last.b <= self._opened_ms:
+        if told and not self._life.saw(last.b):
             raise RefusedError("before_resume", "Arkreen holds reports of this miner, and cannot say of which hours")
         return told
 

@@ -9,6 +9,7 @@ import aiomqtt
 import msgspec
 from msgspec import Meta
 
+from wattness.clock import Life
 from wattness.config import NetworkConfig, check_url
 from wattness.endpoints import connection, tls_context
 from wattness.errors import ConfigError, OutdatedError, RefusedError
@@ -52,6 +53,7 @@ class M3teringNetwork:
         self.settings, self.signer, self.sources, self.way = settings, signer, sources, way
         self._devices = config.devices
         self._place = _place(settings, f"$.network[{config.name}].settings")
+        self._life = Life(sources.clock)
         self._memory: Memory = {}  # as it was before the newest message
         self._held: int | None = None  # the network's last nonce, when it was asked
         self._skipping: int | None = None
@@ -62,7 +64,7 @@ class M3teringNetwork:
         stream = only_stream(reports, memory, self._devices)
         claimed = measured(reports, reports[0].b - reports[0].a)
         grown_mwh = sum(energy_mwh(report, EXPORT) for report in claimed)
-        nonce = await self._next_nonce(memory, grown_mwh)
+        nonce = await self._next_nonce(memory, grown_mwh, reports[0].b)
         kept: dict[str, int | str] = {"stream": stream, "nonce": nonce}
         claim_mwh = grown_mwh
         if self.settings.energy == "cumulative":
@@ -116,11 +118,13 @@ class M3teringNetwork:
         body = encode(0, 0, Extension())
         return join(body, await self.signer.sign(body))
 
-    async def _next_nonce(self, memory: Memory, grown_mwh: int) -> int:
+    async def _next_nonce(self, memory: Memory, grown_mwh: int, end_ms: int) -> int:
         """Return the nonce to use; raises RefusedError for what an earlier life, lost with a backup, has sent."""
         if "nonce" not in memory:
             if self._held is None:
                 self._held = await self.way.held(await self._question())
+            if self._held and not self._life.saw(end_ms):
+                raise RefusedError("before_resume", f"the network holds {self._held} messages, and cannot say of when")
             return (self.settings.last_nonce if self._held is None else self._held) + 1
         last = int(memory["nonce"])
         if self._held is None or self._held <= last:
