@@ -358,7 +358,7 @@ class TestLostMemory:
         lost = Gateway(await opened(world))
         with pytest.raises(RefusedError, match="before_resume"):
             await lost.make(hour(1))
-        lost.network._life.began_ms -= HOUR // 2
+        lost.network._life.began_ms -= 7 * HOUR // 2
         await lost.deliver(hour(2))
         assert sent(lost.signed)[0][2] == 650_000
         assert world.counts["conflicts"] == 0
