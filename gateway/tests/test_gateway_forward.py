@@ -261,7 +261,18 @@ class Deadly:
 
     def __getattr__(self, name):
         value = getattr(self.inner, name)
-        if name not in {"lease", "set_body", "complete", "retry", "discard", "sign", "send", "find"}:
+        if name not in {
+            "lease",
+            "set_body",
+            "complete",
+            "retry",
+            "redo",
+            "discard",
+            "validate",
+            "sign",
+            "send",
+            "find",
+        }:
             return value
 
         async def call(*arguments):
@@ -282,22 +293,26 @@ class Deadly:
 async def test_killed_between_any_two_steps_the_same_bytes_are_sent(stack, tmp_path, seed):
     world = make_world(seed, QUICK._replace(lease_s=0.1, send_s=0.03, poll_s=0.01))
     store = await filled_store(stack, tmp_path, world)
-    network, source = Memory(seed), random.Random(seed)
-    mood = random.Random(seed)
+    network, mood = Memory(seed), random.Random(seed)
     network.fate = lambda _: mood.choice(("", "", "lost"))
-    kills = 0
-    while await count(store, "completed") < INTERVALS:
+    assert await die_often(store, network, world, seed) >= 2
+    assert len(network.sent) == INTERVALS
+    assert {len(bodies) for bodies in network.sent.values()} == {1}
+
+
+async def die_often(store, network, world, seed) -> int:
+    """Live one short life after another until all is settled; returns how many were ended in the middle."""
+    source, kills = random.Random(seed), 0
+    while await count(store, "completed") + await count(store, "discarded") < INTERVALS:
         life = [source.randint(1, 30)]
         task = asyncio.create_task(forwarder(Deadly(network, life), Deadly(store.outbox, life), world).run())
-        while not task.done() and await count(store, "completed") < INTERVALS:
+        while not task.done() and await count(store, "completed") + await count(store, "discarded") < INTERVALS:
             await asyncio.sleep(0.01)
         task.cancel()
         with suppress(asyncio.CancelledError, BaseExceptionGroup):
             await task
         kills += life[0] <= 0
-    assert kills >= 2
-    assert len(network.sent) == INTERVALS
-    assert {len(bodies) for bodies in network.sent.values()} == {1}
+    return kills
 
 
 async def test_the_leases_of_an_earlier_life_do_not_hold_up_this_one(stack, tmp_path):
@@ -447,6 +462,8 @@ class Nonces(Memory):
             return Receipt(a, {})
         if int(nonce) != self.expected:
             raise OutdatedError(f"expected {self.expected}", {"nonce": self.expected})
+        if self.fate(signed) == "refused":
+            raise RefusedError("no_good")
         self.expected += 1
         self.sent.setdefault(a, set()).add(signed)
         if self.fate(signed) == "lost":
@@ -469,6 +486,25 @@ async def test_numbers_are_used_one_after_another_and_learnt_from_the_network(st
     assert [len(bodies) for bodies in network.sent.values()] == [1] * INTERVALS
     assert list(network.sent) == sorted(network.sent)
     assert network.signed == INTERVALS + 1  # the first was made anew
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_killed_in_a_turn_every_number_is_used_once_and_no_slot_twice(stack, tmp_path, seed):
+    world = make_world(seed, QUICK._replace(lease_s=0.1, send_s=0.03, poll_s=0.01))
+    store = await filled_store(stack, tmp_path, world, wants=(Wants("test", serial="network"),))
+    network, mood = Nonces(seed), random.Random(seed)
+    refused = str(START + 5 * MINUTE * mood.randrange(INTERVALS))
+
+    def fate(signed):
+        return "refused" if signed.startswith(refused.encode()) else mood.choice(("", "", "lost"))
+
+    network.fate = fate
+    assert await die_often(store, network, world, seed) >= 2
+    assert await count(store, "discarded") == 1
+    assert network.expected == 40 + INTERVALS - 1
+    assert refused not in network.sent
+    assert [len(bodies) for bodies in network.sent.values()] == [1] * (INTERVALS - 1)
+    assert list(network.sent) == sorted(network.sent)
 
 
 async def test_a_dead_network_delays_no_other(stack, tmp_path):
