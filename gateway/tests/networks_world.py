@@ -56,7 +56,7 @@ def secret_of(curve: str):
     """Return a key that is the same in every test; secp256k1's has an even Y, as every network takes it."""
     if curve == "Ed25519":
         return ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-    number, group = 7, ec.SECP256R1() if curve == "P-256" else ec.SECP256K1()
+    number, group = int.from_bytes(bytes(range(1, 33)), "big"), ec.SECP256R1() if curve == "P-256" else ec.SECP256K1()
     while True:
         secret = ec.derive_private_key(number, group)
         if curve == "P-256" or secret.public_key().public_numbers().y % 2 == 0:
@@ -208,6 +208,15 @@ class World:
     async def given_up(self) -> dict[str, int]:
         """Return how many jobs were discarded, by reason."""
         return dict(Counter(reason for _, state, reason, *_ in await self.jobs() if state == "discarded"))
+
+    def secrets(self) -> list[bytes]:
+        """Return what must not be written down: the key, and what is in the private files that the settings name."""
+        number = secret_of(CATALOG[self.kind].curve or "P-256")
+        raw = number.private_bytes_raw() if hasattr(number, "private_bytes_raw") else None
+        key = raw or number.private_numbers().private_value.to_bytes(32, "big")
+        files = [Path(value) for value in self.served.settings.values() if isinstance(value, str) and "/" in value]
+        private = [file.read_bytes().strip() for file in files if file.is_file() and not file.stat().st_mode & 0o077]
+        return [key, key.hex().encode(), *(line for text in private for line in text.splitlines() if len(line) > 30)]
 
     @property
     def taken(self) -> int:

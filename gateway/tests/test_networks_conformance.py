@@ -10,6 +10,7 @@ import pytest
 from emulator.networks import SANDBOXES
 from wattness.errors import NetworkError
 from wattness.model import Receipt
+from wattness.networks import sourceful
 from wattness.networks.base import Draft, Reconciled
 from wattness.networks.catalog import CATALOG
 from wattness.store.settings import Wants
@@ -55,7 +56,15 @@ async def test_each_report_is_taken_once(make):
     assert (after["taken"], after["conflicts"]) == (before["taken"], 0)
 
 
-async def test_a_report_in_trouble_is_sent_again_unchanged_until_it_is_taken(make):
+async def test_a_report_in_trouble_is_sent_again_unchanged_until_it_is_taken(make, caplog, monkeypatch):
+    caplog.set_level("DEBUG")
+    minted, mint = [], sourceful.mint
+
+    async def watched(*arguments):
+        minted.append(await mint(*arguments))
+        return minted[-1]
+
+    monkeypatch.setattr(sourceful, "mint", watched)
     world = make(1)
     await world.start("error", "late_error", "lost", "busy", "timeout", "error")
     await world.deliver()
@@ -66,6 +75,9 @@ async def test_a_report_in_trouble_is_sent_again_unchanged_until_it_is_taken(mak
     assert len(world.sent) > len(bodies)
     assert world.served.ledger.counts()["conflicts"] == 0
     assert world.taken >= 1
+    secrets = [*world.secrets(), *(token.encode() for token in minted)]
+    written = b"".join(file.read_bytes() for file in world.folder.glob("wattness.db*")) + caplog.text.encode()
+    assert [secret for secret in secrets if secret in written] == []
 
 
 class Killed(BaseException):
