@@ -347,6 +347,26 @@ async def test_windows_of_another_length_do_not_mix_with_those_before(tmp_path, 
         assert starts(job) == [a + HOUR for a in WHOLE_HOUR[6:]]
 
 
+async def test_a_network_that_is_removed_keeps_nothing_for_ever(tmp_path, clock):
+    author = make_author()
+    async with opened(tmp_path, author, clock, Wants("n"), hourly()) as store:
+        await put(store, minutes(author, 0, 61))
+        (job, *_) = await lease(store, "n", 1)
+        await store.outbox.set_body(job.id, b"signed")
+    async with opened(tmp_path, author, clock, hourly()) as store:
+        clock.set(now=START + 30 * DAY)
+        await store.remove_old()
+    async with opened(tmp_path, author, clock, Wants("n"), hourly()) as store:
+        await store.outbox.release("n")
+        assert len(await lease(store, "n", 100)) == 12  # it was added again, and goes on
+    async with opened(tmp_path, author, clock, hourly()) as store:
+        clock.set(now=START + 31 * DAY)
+        await store.remove_old()
+        found = [job for one in await store.read(Reader.intervals) for job in one.jobs if job.network == "n"]
+        assert {(job.state, job.reason) for job in found} == {("discarded", "network_removed")}
+        assert len(await lease(store)) == 1
+
+
 async def test_what_a_quarantined_board_said_is_not_signed_behind_its_back(tmp_path, clock):
     author = make_author()
     async with opened(tmp_path, author, clock, Wants("n")) as store:

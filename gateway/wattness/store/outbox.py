@@ -10,13 +10,15 @@ import msgspec
 from wattness.errors import RefusedError
 from wattness.model import Job, Receipt, Report, Reward
 
-from .refit import refit
+from .refit import forget_removed, refit
 from .schema import ask
 from .settings import Settings, Wants
 from .turns import Turns
 from .writer import Writer
 
 T = TypeVar("T")
+
+REMOVED_AGE_MS = 30 * 86_400_000
 
 WAITING = "state IN ('available', 'running', 'retryable')"  # as the index job_due has it
 _LEASE = f"""
@@ -135,6 +137,14 @@ class Outbox:
         now = self._clock.now_ms()
         rows = [(network, *paid[:4], msgspec.json.encode(paid.detail).decode(), now) for paid in rewards]
         return await self._writer.run(lambda: self._insert(query, rows))
+
+    async def forget_removed(self) -> int:
+        """Give up what waits for a network that is configured no more, a month after; returns how many reports.
+
+        Until then it would go on where it stopped. What waits keeps its evidence on the disk.
+        """
+        before_ms = self._clock.now_ms() - REMOVED_AGE_MS
+        return await self._writer.run(lambda: forget_removed(self._connection, list(self._wants), before_ms))
 
     def announce(self) -> None:
         """Wake those who wait for jobs; called in the loop's thread after a commit."""

@@ -1,6 +1,7 @@
 """What waits for a network whose settings were changed: what is signed goes as it is, the rest only if still wanted."""
 
 import json
+from collections.abc import Sequence
 
 import apsw
 
@@ -24,6 +25,11 @@ _GIVE_UP = f"UPDATE job SET state = 'discarded', reason = 'settings_changed' WHE
 _IN_TURN = """
 UPDATE job SET turn = '' WHERE network = :network AND state IN ('available', 'running', 'retryable') AND turn IS NULL
 """
+_FORGET = """
+UPDATE job SET state = 'discarded', reason = 'network_removed'
+ WHERE state IN ('available', 'running', 'retryable') AND network NOT IN (SELECT value FROM json_each(?))
+   AND (SELECT b FROM interval WHERE interval.id = interval_id) < ?
+"""
 
 
 def refit(connection: apsw.Connection, wants: Wants) -> None:
@@ -42,3 +48,9 @@ def refit(connection: apsw.Connection, wants: Wants) -> None:
     )
     if wants.serial != "none":
         connection.execute(_IN_TURN, values)
+
+
+def forget_removed(connection: apsw.Connection, networks: Sequence[str], before_ms: int) -> int:
+    """Give up reports of before a time that wait for none of these networks; returns how many."""
+    connection.execute(_FORGET, (json.dumps(networks), before_ms))
+    return connection.changes()

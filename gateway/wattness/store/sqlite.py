@@ -85,6 +85,7 @@ class SqliteStore:
 
     async def remove_old(self) -> int:
         """Remove frames that the history keeps in chunks, little by little; returns how many."""
+        await self.outbox.forget_removed()
         removed = 0
         for wanted in await self.read(lambda reader: reader.past(History.removable)):
             after: int | None = 0
