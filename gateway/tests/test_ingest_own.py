@@ -359,3 +359,17 @@ async def test_delivery_signs_with_the_devices_key(tmp_path):
     work.cancel()
     assert [frame.decode(cose.verify(signer.public_key, each.raw)).kind for each in frames] == [1, 3]
     assert {each.kid for each in frames} == {cose.kid(signer.public_key)}
+
+
+async def test_a_disk_that_takes_nothing_is_told_of_once(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(own, "RESEND_S", 0.001)
+    log, offered = make_log(Time()), []
+    log.seal_health({"polls": 0})
+    work = asyncio.create_task(log._deliver(offered.append, Mark(tmp_path, bytes(8))))
+    while len(offered) < 10:
+        await asyncio.sleep(0.001)
+    log.acknowledge(1, 2)
+    while log._waiting:
+        await asyncio.sleep(0)
+    work.cancel()
+    assert [record.message for record in caplog.records] == ["own frame not on disk yet seq=1"]

@@ -177,6 +177,7 @@ class OwnLog:
                 await self._some.wait()
             seq, payload = self._waiting[0]
             raw = cose.join(self.kid, payload, await self._signer.sign(cose.to_be_signed(self.kid, payload)))
+            is_late = False
             while self._acked < seq:
                 self._taken.clear()
                 offer(Arrival(self.kid, raw))
@@ -184,7 +185,9 @@ class OwnLog:
                     async with asyncio.timeout(RESEND_S):
                         await self._taken.wait()
                 except TimeoutError:
-                    log.warning("own frame not on disk yet seq=%d", seq)
+                    if not is_late:  # once: a log that grows is no friend of a disk that is full
+                        log.warning("own frame not on disk yet seq=%d", seq)
+                    is_late = True
             self._waiting.popleft()
             mark.write(self._origin.log, seq, records.prev_of(payload), self._origin.boot)
 
