@@ -167,7 +167,7 @@ function showReports(host, intervals, streams) {
   const byId = new Map(streams.map((stream) => [stream.id, stream]));
   const columns = [
     { title: "Interval" },
-    { title: "Stream" },
+    { title: "Stream", wrap: true },
     { title: "Energy", wrap: true, number: true },
     { title: "Covered", number: true },
     { title: "Verdict", wrap: true },
