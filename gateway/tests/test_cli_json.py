@@ -4,6 +4,7 @@ import json
 from hashlib import sha256
 from pathlib import Path
 
+import pytest
 import typer
 from typer.testing import CliRunner
 
@@ -26,6 +27,26 @@ def commands(command, path=()):
     for name, each in command.commands.items():
         found |= commands(each, (*path, name))
     return found
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (("board", "list"), "`wattness board enrol`"),
+        (("device", "list"), "`wattness discover`"),
+        (("rewards", "price"), "`wattness rewards price UNIT PRICE`"),
+        (("rewards", "operators"), "[[operates]] of gateway.toml"),
+    ],
+)
+def test_a_list_of_nothing_says_what_to_do(command, words, tmp_path):
+    def wattness(*arguments):
+        return CliRunner().invoke(app, ["--home", str(tmp_path / "home"), *arguments])
+
+    for each in (("init",), ("key", "new"), ("board", "list")):
+        assert wattness(*each).exit_code == 0
+    done = wattness(*command)
+    assert (done.exit_code, words in " ".join(done.output.split())) == (0, True)
+    assert json.loads(wattness(*command, "--json").stdout) == []
 
 
 def test_every_command_that_tells_something_tells_it_as_json():

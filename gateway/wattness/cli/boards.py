@@ -83,6 +83,8 @@ def list_boards(
     if as_json:
         echo_json(found)
         return
+    if not found:
+        typer.echo("No board is enrolled yet; `wattness board enrol` makes one known.", err=True)
     for board in found:
         typer.echo(f"{board['kid']}  {board['state']:<11}  {board['name']}  {board['reason']}".rstrip())
 

@@ -52,6 +52,8 @@ def list_devices(
     if as_json:
         echo_json(found)
         return
+    if not found:
+        typer.echo("No device is configured yet; `wattness discover` looks for them.", err=True)
     for each in found:
         typer.echo(f"{each['name']:<20}  {each['role']:<8}  {each['profile']:<24}  {each['url']}  {each['state']}")
 

@@ -184,6 +184,8 @@ def _show_prices(prices: "Sequence[PriceEntry]", *, as_json: bool) -> None:
     if as_json:
         echo_json([one._asdict() | {"day": one.day.isoformat(), "price": plain(one.price)} for one in prices])
         return
+    if not prices:
+        typer.echo("No price is known yet; `wattness rewards price UNIT PRICE` sets one.", err=True)
     for one in prices:
         where = f" from {one.network}" if one.network else ""
         typer.echo(f"{one.day}  1 {one.unit}{where} = {plain(one.price)} {one.currency}")

@@ -31,7 +31,7 @@ def render(found: Sequence[DayAccount]) -> None:
 def render_operators(found: Sequence[OperatorDay]) -> None:
     """Print the operators' days; what nobody knows is a dash, never zero."""
     if not found:
-        Console().print("No load works for anybody: name one in [[operates]] of gateway.toml.")
+        Console().print("No load works for anybody: name one in [[operates]] of gateway.toml.", markup=False)
         return
     table = Table(title="Compute operators", title_justify="left", title_style="bold")
     for number, column in enumerate(("day", "operator", "energy", "own", "cost", "paid", "worth", "margin")):
