@@ -138,7 +138,7 @@ async def test_a_token_is_shown(rig):
     (rig.home / "token").chmod(0o600)
     network = await rig.open(token_file="token")
     uploader = network.place.uploader
-    assert uploader.session.headers["Authorization"] == "Bearer secret"
+    assert uploader.client.session.headers["Authorization"] == "Bearer secret"
 
 
 async def test_a_pinning_service_is_asked(tmp_path):

@@ -402,6 +402,7 @@ def test_every_new_key_fits(tmp_path):
         ({"settings": {"capacity": 1}}, "settings.*capacity"),
         ({"url": "http://127.0.0.1"}, r"url: must begin with udp://"),
         ({"url": "udp://glow.example"}, "set `production = true`"),
+        ({"url": "udp://127.0.0.1.glow.example"}, "set `production = true`"),
         ({"key": None}, "begins with 02: make one with"),
     ],
 )

@@ -17,6 +17,6 @@ BLOCKS = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_every_example_is_read(block, tmp_path):
-    (network,) = config.parse(block, tmp_path).network
-    kind = kind_of(settled(network))
-    assert settings_of(network, importlib.import_module(kind.module).Settings)
+    for network in config.parse(block, tmp_path).network:
+        kind = kind_of(settled(network))
+        assert settings_of(network, importlib.import_module(kind.module).Settings)

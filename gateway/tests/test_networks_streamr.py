@@ -161,8 +161,8 @@ async def test_the_api_key_is_the_owners_alone(tmp_path):
     file = tmp_path / "key"
     for text, mode, reason in (
         ("secret", 0o644, "chmod 600"),
-        ("", 0o600, "holds no API key"),
-        ("a\nb", 0o600, "no API"),
+        ("", 0o600, "must hold one line"),
+        ("a\nb", 0o600, "one line"),
     ):
         file.write_text(text)
         file.chmod(mode)

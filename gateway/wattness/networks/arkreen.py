@@ -8,7 +8,6 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-import aiohttp
 import msgspec
 
 from wattness.clock import Life
@@ -19,7 +18,7 @@ from wattness.signing import DigestSigner
 
 from . import base58, ethereum
 from .base import Check, Draft, Memory, Reconciled, Sources, settings_of
-from .http import HttpClient, shaped
+from .http import HttpClient, new_session, shaped
 from .jsonrpc import JsonRpc
 from .meter import EXPORT, check_length, energy_mwh, measured, only_stream, power_mw
 
@@ -165,5 +164,5 @@ async def open_network(config: NetworkConfig, signer: DigestSigner, sources: Sou
     check_length(sources.interval_s, INTERVAL_S, "Arkreen")
     if config.window_s != WINDOW_S:
         raise ConfigError(f"$.network[{config.name}].window_s: Arkreen takes one report an hour; leave this out")
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+    async with new_session() as session:
         yield ArkreenNetwork(config, HttpClient(session, config.url, TIMEOUT_S), signer, sources)

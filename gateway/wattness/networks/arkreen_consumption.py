@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated
 
-import aiohttp
 import msgspec
 from msgspec import Meta
 
@@ -19,11 +18,10 @@ from wattness.clock import Clock
 from wattness.config import NetworkConfig, check_url
 from wattness.errors import ConfigError, RefusedError
 from wattness.model import Receipt, Report
-from wattness.private import read_private
 from wattness.signing import DigestSigner, Signer
 
-from .base import Check, Draft, Memory, Reconciled, Sources, settings_of
-from .http import HttpClient
+from .base import Check, Draft, Memory, Reconciled, Sources, secret_of, settings_of
+from .http import HttpClient, new_session
 from .jsonrpc import JsonRpc
 from .meter import IMPORT, energy_mwh, measured, only_stream, power_mw
 
@@ -105,7 +103,7 @@ class ConsumptionNetwork:
 
 
 def _token(sources: Sources, settings: Settings, path: str) -> str:
-    token = read_private(sources.home / settings.token_file).strip()
+    token = secret_of(sources, settings.token_file)
     if not _HEX_32.fullmatch(token):
         raise ConfigError(f"{path}.token_file: the file must hold 0x and 64 hex digits, as Arkreen gave them")
     return token
@@ -130,6 +128,6 @@ async def open_network(
             f"when Arkreen agreed to a slower pace, set {path}.settings.cadence_s = {sources.interval_s}"
         )
     token = _token(sources, settings, f"{path}.settings")
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+    async with new_session() as session:
         rpc = JsonRpc(HttpClient(session, config.url, TIMEOUT_S), REFUSALS, GATES)
         yield ConsumptionNetwork(config, rpc, token, sources.clock)

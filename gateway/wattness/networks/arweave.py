@@ -17,8 +17,8 @@ from . import ans104, car, ethereum
 from .archive import Archive, root_block
 from .base import Check, Draft, Memory, Reconciled, Sources, settings_of
 from .folder import Folder, folder_of
-from .http import HttpClient
-from .upload import Answer, Uploader, bearer
+from .http import Answer, HttpClient, new_session
+from .upload import Uploader, bearer
 
 TIMEOUT_S = 600.0
 REACH_S = 10.0
@@ -155,6 +155,6 @@ async def open_network(config: NetworkConfig, signer: DigestSigner, sources: Sou
         yield ArweaveNetwork(config, signer, sources, Folder(folder, settings.folder_bytes_max))
         return
     check_url(config.url, ("http", "https"), path)
-    headers = bearer(settings.token_file, sources.home)
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), headers=headers) as session:
+    headers = bearer(settings.token_file, sources)
+    async with new_session(headers=headers) as session:
         yield ArweaveNetwork(config, signer, sources, Bundler(session, config.url, settings.path))

@@ -10,6 +10,7 @@ from wattness.clock import Clock
 from wattness.config import NetworkConfig
 from wattness.errors import ConfigError
 from wattness.model import Board, Reading, Receipt, Report, Reward
+from wattness.private import read_private
 
 T = TypeVar("T")
 
@@ -97,6 +98,14 @@ class Network(Protocol):
     async def check(self) -> list[Check]:
         """Return what is right and wrong with key, clock, endpoint and gate; submits nothing."""
         ...
+
+
+def secret_of(sources: Sources, file: str) -> str:
+    """Return the token in a private file that a setting names; raises ConfigError."""
+    text = read_private(sources.home / Path(file).expanduser()).strip()
+    if not text or not text.isascii() or not text.isprintable():
+        raise ConfigError(f"{file} must hold one line, the token or key as it was given; put it there.")
+    return text
 
 
 def settings_of(config: NetworkConfig, kind: type[T]) -> T:

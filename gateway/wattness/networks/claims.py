@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, NamedTuple
 
-import aiohttp
 import msgspec
 from msgspec import Meta
 
@@ -16,7 +15,7 @@ from . import evm
 from .base import settings_of
 from .chain import Carrier, Chain, RpcError, Waiting
 from .ethereum import address, keccak256
-from .http import HttpClient
+from .http import HttpClient, new_session
 
 TIMEOUT_S = 15.0
 WEI_PER_GWEI = 10**9
@@ -175,7 +174,7 @@ async def open_claimer(config: NetworkConfig, signer: DigestSigner, told: Contra
         raise ConfigError(f"{path}.contract: the network names another one, {told.address}; ask its operator why")
     if settings.chain_id and settings.chain_id != told.chain_id:
         raise ConfigError(f"{path}.chain_id: the network names another one, {told.chain_id}; ask its operator why")
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+    async with new_session() as session:
         chain = Chain(HttpClient(session, settings.chain_url, TIMEOUT_S))
         found = await chain.number("eth_chainId")
         if found != told.chain_id:

@@ -24,7 +24,8 @@ from .cars import AMOY, SYNTHETICS, VEHICLES, Cars, check_cars, contract, stream
 from .client_certificate import ClientCertificate
 from .cloudevent import Address, Header, Token, event, stamp, token_did
 from .dimo_signals import ADDED_ENERGY, GROSS_CAPACITY, Signal
-from .http import HttpClient, taken
+from .http import HttpClient, new_session, taken
+from .meter import claimable
 from .pace import Pace
 from .slots import slot
 
@@ -168,14 +169,6 @@ class _Sent(msgspec.Struct):
     leftout: str = ""
 
 
-def claimable(reports: Sequence[Report]) -> list[Report]:
-    """Return the intervals that may be told of; raises RefusedError when there is none."""
-    found = [report for report in reports if report.verdict != "quarantined"]
-    if not found:
-        raise RefusedError("quarantined", ", ".join(sorted({code for one in reports for code in one.reasons})))
-    return found
-
-
 def grown(session: Session, report: Report, rows: Sequence[Reading]) -> Session:
     """Return the charging session after an interval; none where the car did not charge, or drove."""
     charging = [row.values["charging"] for row in rows if "charging" in row.values]
@@ -217,5 +210,5 @@ async def open_network(
     check_cars(config, {stream: vehicle.token_id for stream, vehicle in settings.vehicles.items()})
     certificate = certificate_of(config, settings, sources.home)
     connector = aiohttp.TCPConnector(limit=2 * config.in_flight + 2, ssl=certificate.context)
-    async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
+    async with new_session(connector=connector) as session:
         yield DimoNetwork(config, certificate, HttpClient(session, config.url, TIMEOUT_S), sources)

@@ -4,7 +4,6 @@ import base64
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import aiohttp
@@ -14,18 +13,17 @@ from msgspec import Meta
 from wattness.config import NetworkConfig, check_url
 from wattness.errors import ConfigError, RefusedError, UnavailableError
 from wattness.model import Receipt, Report
-from wattness.private import read_private
 from wattness.signing import DigestSigner
 from wattwire import merkle
 
 from . import archive
-from .base import Check, Draft, Memory, Reconciled, Sources, settings_of
+from .base import Check, Draft, Memory, Reconciled, Sources, secret_of, settings_of
 from .cars import AMOY, VEHICLES, Cars, check_cars, contract, stream_name
 from .cloudevent import Address, Header, Token, event, stamp, token_did
-from .dimo import claimable
 from .dimo_signals import fed_from_outside
 from .ethereum import address, personal_digest
-from .http import HttpClient, taken
+from .http import HttpClient, new_session, taken
+from .meter import claimable
 from .slots import slot
 
 TIMEOUT_S = 10.0
@@ -116,8 +114,7 @@ class AttestationNetwork:
     def _token(self) -> Bearer:
         """Read the bearer token, which its owner renews; raises UnavailableError with the remedy."""
         try:
-            text = read_private(self.sources.home / Path(self.settings.token_file).expanduser()).strip()
-            return parse_token(text)
+            return parse_token(secret_of(self.sources, self.settings.token_file))
         except ConfigError as error:
             raise UnavailableError(str(error)) from None
         except ValueError:
@@ -208,5 +205,5 @@ async def open_network(
     check_cars(config, settings_of(config, Settings).vehicles)
     check_url(config.url, ("http", "https"), f"$.network[{config.name}].url")
     connector = aiohttp.TCPConnector(limit=2 * config.in_flight + 2)
-    async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
+    async with new_session(connector=connector) as session:
         yield AttestationNetwork(config, HttpClient(session, config.url, TIMEOUT_S), signer, sources)

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 from urllib.parse import quote
 
-import aiohttp
 import msgspec
 
 from wattness.config import NetworkConfig, check_url
@@ -18,6 +17,7 @@ from . import car
 from .archive import Archive, root_block
 from .base import Check, Draft, Memory, Reconciled, Sources, settings_of
 from .folder import Folder, folder_of
+from .http import new_session
 from .upload import Uploader, bearer
 
 TIMEOUT_S = 600.0
@@ -133,7 +133,7 @@ async def open_network(config: NetworkConfig, _signer: Signer, sources: Sources)
         yield FilecoinNetwork(config.name, sources, Folder(folder, settings.folder_bytes_max))
         return
     check_url(config.url, ("http", "https"), path)
-    headers = bearer(settings.token_file, sources.home)
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), headers=headers) as session:
+    headers = bearer(settings.token_file, sources)
+    async with new_session(headers=headers) as session:
         node = Node(Uploader(session, config.url, TIMEOUT_S), settings.service)
         yield FilecoinNetwork(config.name, sources, node)

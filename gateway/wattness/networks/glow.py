@@ -8,10 +8,10 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 from typing import Annotated
 from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
 from msgspec import Meta
 
@@ -24,7 +24,7 @@ from . import glow_wire
 from .base import Check, Draft, Memory, Reconciled, Sources, settings_of
 from .glow_line import Line, Server
 from .glow_wire import SLOT_MS, SLOTS_AWAY_MAX, Synced
-from .http import HttpClient
+from .http import HttpClient, new_session
 from .meter import EXPORT, IMPORT, check_length, energy_mwh, measured, only_stream
 
 HTTP_TIMEOUT_S = 5.0
@@ -199,18 +199,25 @@ async def open_network(config: NetworkConfig, signer: DigestSigner, sources: Sou
         raise ConfigError(
             f"{path}.key: Glow takes only keys whose compressed form begins with 02: make one with `wattness key new`"
         )
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+    async with new_session() as session:
         name = f"[{server.host}]" if ":" in server.host else server.host
         web = HttpClient(session, f"http://{name}:{settings.http_port}", HTTP_TIMEOUT_S)
         line = Line(server, settings.short_id, web if settings.http_port else None)
         yield GlowNetwork(config, line, signer, sources)
 
 
+def _is_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _server(config: NetworkConfig, settings: Settings, path: str) -> Server:
     check_url(config.url, ("udp",), f"{path}.url")
     url = urlsplit(config.url)
     host = str(url.hostname)
-    if not (config.production or host == "localhost" or host.startswith("127.") or host == "::1"):
+    if not (config.production or _is_this_machine(host)):
         raise ConfigError(
             f"{path}.url: {host} is Glow in earnest, which has no test network; set `production = true` beside it, "
             "or run Glow's own server on this machine"

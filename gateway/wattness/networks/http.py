@@ -21,6 +21,11 @@ FINAL = frozenset({400, 409, 410, 413, 414, 415, 422})  # of what was sent; any 
 T = TypeVar("T")
 
 
+def new_session(**options: Any) -> aiohttp.ClientSession:
+    """Return a session that keeps no cookies, to be used in `async with`."""
+    return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), **options)
+
+
 class Answer(NamedTuple):
     """An answer below 500."""
 

@@ -17,7 +17,8 @@ from wattness.signing import DigestSigner
 
 from .base import Check, Draft, Memory, Reconciled, Sources, settings_of
 from .ethereum import address, keccak256
-from .http import HttpClient, shaped, taken
+from .http import HttpClient, new_session, shaped, taken
+from .meter import claimable
 from .slots import slot
 
 TIMEOUT_S = 10.0
@@ -48,10 +49,7 @@ class IotexNetwork:
 
     async def validate(self, reports: Sequence[Report], memory: Memory) -> Draft:  # noqa: ARG002 - nothing to remember
         """Return the task without its signature; raises RefusedError."""
-        kept = [report for report in reports if report.verdict != "quarantined"]
-        if not kept:
-            raise RefusedError("quarantined", ", ".join(reports[0].reasons))
-        values = payload(kept)
+        values = payload(claimable(reports))
         missing = [key for key in self.settings.signed_keys if key not in values]
         if missing:
             raise RefusedError("missing_signed_value", ", ".join(missing))
@@ -179,5 +177,5 @@ async def open_network(config: NetworkConfig, signer: DigestSigner, sources: Sou
     if unknown:
         raise ConfigError(f"{path}.settings.signed_keys: {unknown[0]!r} is not one of {', '.join(sorted(SIGNABLE))}")
     connector = aiohttp.TCPConnector(limit=2 * config.in_flight + 2)
-    async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
+    async with new_session(connector=connector) as session:
         yield IotexNetwork(config, HttpClient(session, config.url, TIMEOUT_S), signer, sources)

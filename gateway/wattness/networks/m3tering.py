@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated, Literal
 
-import aiohttp
 import aiomqtt
 import msgspec
 from msgspec import Meta
@@ -17,7 +16,7 @@ from wattness.model import Receipt, Report
 from wattness.signing import Signer
 
 from .base import Check, Draft, Memory, Reconciled, Sources, settings_of
-from .http import HttpClient
+from .http import HttpClient, new_session
 from .m3tering_payload import HEAD, U32_MAX, Extension, decode, encode, is_signed, join, place_of
 from .m3tering_ways import Console, Meter, Prover
 from .meter import EXPORT, energy_mwh, measured, only_stream
@@ -184,7 +183,7 @@ async def open_network(config: NetworkConfig, signer: Signer, sources: Sources) 
         if config.url.startswith("http"):
             if settings.m3ter_id is None:
                 raise ConfigError(f"{path}.settings.m3ter_id: is missing; a prover knows a meter by its NFT's number")
-            session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+            session = await stack.enter_async_context(new_session())
             way = Prover(HttpClient(session, config.url, PROVER_S), settings.m3ter_id, sources.clock)
         else:
             meter = Meter(settings.application, settings.dev_eui or signer.public_key[:8].hex(), settings.port)

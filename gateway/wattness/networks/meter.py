@@ -36,10 +36,20 @@ def measured(reports: Sequence[Report], length_ms: int) -> list[Report]:
     for report in reports:
         if report.b - report.a != length_ms:
             raise RefusedError("interval_length", f"{(report.b - report.a) // 1000} s instead of {length_ms // 1000} s")
-    claimed = [report for report in reports if report.verdict != "quarantined"]
-    if not claimed:
+    return covered(claimable(reports))
+
+
+def claimable(reports: Sequence[Report]) -> list[Report]:
+    """Return the intervals that may be told of; raises RefusedError when there are none."""
+    found = [report for report in reports if report.verdict != "quarantined"]
+    if not found:
         raise RefusedError("quarantined", ", ".join(sorted({reason for one in reports for reason in one.reasons})))
-    found = [report for report in claimed if report.figures["covered_ms"] > 0]
+    return found
+
+
+def covered(reports: Sequence[Report]) -> list[Report]:
+    """Return those intervals in which something was measured; raises RefusedError when there are none."""
+    found = [report for report in reports if report.figures["covered_ms"] > 0]
     if not found:
         raise RefusedError("not_covered", "nothing was measured in that time, and what is missing is not zero")
     return found

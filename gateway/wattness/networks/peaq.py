@@ -6,7 +6,6 @@ this account, persisted before it is sent, and another takes its place only when
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NamedTuple
 
 import aiohttp
@@ -23,8 +22,10 @@ from . import evm
 from .base import Check, Draft, Memory, Reconciled, Sources, settings_of
 from .chain import Carrier, Chain, RpcError, Waiting
 from .chainpast import Past
+from .cloudevent import stamp
 from .ethereum import address, keccak256, personal_digest
-from .http import HttpClient
+from .http import HttpClient, new_session
+from .meter import claimable
 
 TIMEOUT_S = 8.0
 MAINNET = 3338
@@ -188,8 +189,7 @@ class PeaqNetwork:
         return evm.Call(bytes.fromhex(settings.registry[2:]), data)
 
     async def _heartbeat(self) -> bytes:
-        at = datetime.fromtimestamp(self.sources.clock.now_ms() / 1000, UTC)
-        sent_at = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        sent_at = stamp(self.sources.clock.now_ms())
         text = f"machineId: {self.settings.machine_id}\nsentAt: {sent_at}".encode()
         digest = personal_digest(text) if self.settings.heartbeat_signature == "eip191" else keccak256(text)
         signature = await self.signer.sign_digest(digest)
@@ -203,9 +203,7 @@ class PeaqNetwork:
 
 def make_event(reports: Sequence[Report], settings: Settings) -> Event:
     """Return the event of one board's window; raises RefusedError. The same reports always give the same bytes."""
-    good = [report for report in reports if report.verdict != "quarantined"]
-    if not good:
-        raise RefusedError("quarantined", "no interval of this window is fit to be shown")
+    good = claimable(reports)
     devices = sorted({report.device for report in good})
     streams = [_stream([report for report in good if report.device == device]) for device in devices]
     a, b = min(report.a for report in good), max(report.b for report in good)
@@ -258,6 +256,6 @@ async def open_network(config: NetworkConfig, signer: DigestSigner, sources: Sou
     if settings.tip_max_gwei > settings.gas_price_max_gwei:
         raise ConfigError(f"{path}.settings.tip_max_gwei: must not be more than gas_price_max_gwei")
     network = PeaqNetwork(config, settings, signer, sources)
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+    async with new_session() as session:
         network.serve(session)
         yield network

@@ -6,19 +6,18 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 from urllib.parse import quote
 
-import aiohttp
 import msgspec
 from msgspec import Meta
 
 from wattness.clock import Clock
 from wattness.config import NetworkConfig, check_url
-from wattness.errors import ConfigError, RefusedError
+from wattness.errors import RefusedError
 from wattness.model import Receipt, Report
-from wattness.private import read_private
 from wattness.signing import Signer
 
-from .base import Check, Draft, Memory, Reconciled, Sources, settings_of
-from .http import HttpClient, taken
+from .base import Check, Draft, Memory, Reconciled, Sources, secret_of, settings_of
+from .http import HttpClient, new_session, taken
+from .meter import claimable, covered
 
 TIMEOUT_S = 10.0
 GATE = "look at the API key, and whether the node's address may publish to the stream"
@@ -81,12 +80,7 @@ class StreamrNetwork:
 
 def message(reports: Sequence[Report]) -> dict[str, Any]:
     """Return what one window of one stream is told as; raises RefusedError when nothing was measured in it."""
-    claimed = [report for report in reports if report.verdict != "quarantined"]
-    if not claimed:
-        raise RefusedError("quarantined", ", ".join(sorted({reason for one in reports for reason in one.reasons})))
-    covered = [report for report in claimed if report.figures["covered_ms"] > 0]
-    if not covered:
-        raise RefusedError("not_covered", "nothing was measured in that time, and what is missing is not zero")
+    found = covered(claimable(reports))
     first, last = reports[0], reports[-1]
     return {
         "id": f"{first.board_key.hex()}/{first.device}/{first.a}",
@@ -95,12 +89,12 @@ def message(reports: Sequence[Report]) -> dict[str, Any]:
         "role": first.role,
         "a": first.a,
         "b": last.b,
-        "covered_ms": sum(report.figures["covered_ms"] for report in covered),
-        "energy_mwh": _energy(covered),
-        **_power(covered),
-        "flagged": sorted({reason for report in covered for reason in report.reasons}),
+        "covered_ms": sum(report.figures["covered_ms"] for report in found),
+        "energy_mwh": _energy(found),
+        **_power(found),
+        "flagged": sorted({reason for report in found for reason in report.reasons}),
         "provenance": first.provenance,
-        "roots": [report.root.hex() for report in covered],
+        "roots": [report.root.hex() for report in found],
         "rules": first.rules,
     }
 
@@ -130,9 +124,7 @@ async def open_network(config: NetworkConfig, signer: Signer, sources: Sources) 
     """Open the adapter of one configured network; raises ConfigError."""
     check_url(config.url, ("http", "https"), f"$.network[{config.name}].url")
     settings = settings_of(config, Settings)
-    api_key = read_private(sources.home / settings.api_key_file).strip()
-    if not api_key.isascii() or not api_key.isprintable() or not api_key:
-        raise ConfigError(f"{settings.api_key_file} holds no API key: put the one of the node's configuration there.")
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+    api_key = secret_of(sources, settings.api_key_file)
+    async with new_session() as session:
         http = HttpClient(session, config.url, TIMEOUT_S)
         yield StreamrNetwork(config, settings, api_key, http, sources.clock)

@@ -21,7 +21,7 @@ from wattwire.errors import WireError
 
 from .base import Check, Draft, Memory, Reconciled, Sources, settings_of
 from .claims import Settings
-from .http import HttpClient, shaped
+from .http import HttpClient, new_session, shaped
 
 AAD = b"wattnet/1"
 TIMEOUT_S = 10.0
@@ -205,5 +205,5 @@ async def open_network(config: NetworkConfig, signer: Signer, sources: Sources) 
     check_url(config.url, ("http", "https"), f"$.network[{config.name}].url")
     settings_of(config, Settings)  # which only `wattness rewards claim` uses; a misspelt one is said now
     connector = aiohttp.TCPConnector(limit=2 * config.in_flight + 2)
-    async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
+    async with new_session(connector=connector) as session:
         yield WattnetNetwork(config.name, HttpClient(session, config.url, TIMEOUT_S), signer, sources)

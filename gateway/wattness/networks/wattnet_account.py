@@ -3,15 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import aiohttp
-
 from wattness.config import NetworkConfig, check_url
 from wattness.errors import RefusedError
 from wattness.signing import Signer
 from wattwire import cbor, cose
 
 from .claims import PAGES_MAX, Told
-from .http import HttpClient, shaped
+from .http import HttpClient, new_session, shaped
 from .wattnet import AAD, TIMEOUT_S
 
 
@@ -58,5 +56,5 @@ class Account:
 async def open_account(config: NetworkConfig, gateway: Signer, account: bytes) -> AsyncIterator[Account]:
     """Open what is said of an account at one network; raises ConfigError."""
     check_url(config.url, ("http", "https"), f"$.network[{config.name}].url")
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+    async with new_session() as session:
         yield Account(HttpClient(session, config.url, TIMEOUT_S), gateway, account)
