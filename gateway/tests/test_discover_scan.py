@@ -1,6 +1,7 @@
 """Looking for devices: real Modbus servers on loopback addresses, a serial port, and what is no device at all."""
 
 import asyncio
+import json
 import runpy
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from wattness.discover.scan import Search
 from wattness.errors import ConfigError
 from wattness.modbus.device import Device as MeteredDevice
 from wattness.modbus.line import Line
+from wattness.profiles import profiles_dir
 
 WORLD = runpy.run_path(str(Path(__file__).with_name("discover_world.py")))
 Device, Nonsense = WORLD["Device"], WORLD["Nonsense"]
@@ -44,6 +46,26 @@ async def test_an_inverter_says_what_it_is(port):
     assert survey.counts == {"asked": 6, "finished": 6, "open": 1, "closed": 5}
     assert survey.complete
     assert {code for code, *_ in device.requests} <= {3, 4}, "it only reads"
+
+
+def recorded(profile):
+    """Return the registers of a device as its profile's frames have them."""
+    form = json.loads((profiles_dir() / "frames" / f"{profile}.json").read_text())
+    words = {}
+    for request, answer in ((bytes.fromhex(one), bytes.fromhex(two)) for one, two in form["cases"][0]["exchanges"]):
+        address = int.from_bytes(request[2:4], "big")
+        data = answer[3:-2]
+        words |= {address + at // 2: int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2)}
+    return words
+
+
+@pytest.mark.parametrize(("number", "confidence"), [(1648, "certain"), (1653, "certain"), (1654, "possible")])
+async def test_a_meter_is_known_by_its_model_number(port, number, confidence):
+    words = dict.fromkeys(range(100), 0) | recorded("carlo_gavazzi_em24_e1") | {0x0B: number}
+    async with served("127.0.0.2", port, Device(words, code=4)):
+        survey = await search("127.0.0.2", port)
+    (offer,) = survey.found[0].offers
+    assert (offer.profile, offer.role, offer.confidence) == ("carlo_gavazzi_em24_e1", "grid", confidence)
 
 
 @pytest.mark.parametrize(("maker", "profile"), [("Fronius", "fronius_sunspec"), ("SMA", "sma_sunspec")])

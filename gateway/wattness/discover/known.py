@@ -6,13 +6,15 @@ from typing import Any, NamedTuple
 
 from wattness.devices import BAUDS
 from wattness.profiles import bundled_profile, profile_ids, profiles_dir
-from wattwire import reading
+from wattwire import modbus, reading
 
 USUAL_UNITS = (1, 126, *range(240, 248), 200)  # where inverters and the meters behind them answer
 SERIAL_BAUDS = (9600, 19200, 2400, 4800, 115200, 38400)
 VOLTAGES = ("voltage", "voltage_l1", "voltage_l2", "voltage_l3")
 METERED = ("grid", "load", "charger", "vehicle")  # what one meter may be used for
 PROOF = (*VOLTAGES, "frequency")
+# Where makers keep a number for the model, and which numbers the models of a profile have.
+MODELS = {"carlo_gavazzi_em24_e1": (modbus.INPUT, 0x0B, range(1648, 1654))}
 
 
 class Sketch(NamedTuple):

@@ -133,10 +133,14 @@ async def _by_registers(unit: Unit) -> tuple[dict[str, str | None], list[Offer]]
         if found is None:
             continue
         texts = await unit.texts(bound) if sketch.texts else {}
-        offers = await _like(unit, sketch.id, has_serial=bool(texts.get("serial")))
+        has_serial, is_named = bool(texts.get("serial")), await _is_named(unit, sketch.id)
+        offers = await _like(unit, sketch.id, has_serial=has_serial)
+        if is_named:
+            why = f"its model number is one of {sketch.id}"
+            offers = [offer._replace(confidence=Confidence.CERTAIN, why=why) for offer in offers]
         if offers:
             at_home = sketch.over_tcp if over_tcp else sketch.over_serial
-            score = (bool(texts.get("serial")), found - sense.missing_phases(values), len(offers), at_home)
+            score = (is_named, has_serial, found - sense.missing_phases(values), len(offers), at_home)
             ranked.append((score, sketch.id, texts, offers))
     if not ranked:
         return {}, []
@@ -146,6 +150,15 @@ async def _by_registers(unit: Unit) -> tuple[dict[str, str | None], list[Offer]]
     also = f"; also like {others}" if others else ""
     named = {"manufacturer": None, "model": None} | texts
     return named, [offer._replace(why=offer.why + also) for offer in offers if offer.profile == best]
+
+
+async def _is_named(unit: Unit, name: str) -> bool:
+    """Tell whether the device says by a number that it is one of the profile's models."""
+    if name not in known.MODELS:
+        return False
+    fc, address, numbers = known.MODELS[name]
+    data = await unit.registers(fc, address, 1)
+    return data is not None and int.from_bytes(data, "big") in numbers
 
 
 async def _like(unit: Unit, name: str, *, has_serial: bool) -> list[Offer]:
