@@ -7,11 +7,13 @@ import random
 import shutil
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from emulator.networks import RECURSION_MAX
 from wattness.broker import Broker
 from wattness.model import Endpoint, Login
 
@@ -19,6 +21,12 @@ from wattness.model import Endpoint, Login
 settings.register_profile("parsers", max_examples=int(os.environ.get("PARSER_EXAMPLES", "500")), deadline=None)
 BOARDS = [Login("aa" * 8, "password of a"), Login("bb" * 8, "password of b")]
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+
+
+@pytest.fixture(autouse=True)
+def _recursion_is_an_error():
+    """Undo what eth-account's py_ecc does on being imported: deep JSON would overflow the stack, and end all tests."""
+    sys.setrecursionlimit(RECURSION_MAX)
 
 
 def free_port():

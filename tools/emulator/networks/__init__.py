@@ -1,5 +1,6 @@
 """Local servers of reward networks, each written from its network's facts and checking with libraries of its own."""
 
+import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from importlib import import_module
@@ -10,6 +11,9 @@ from wattnet.faults import Faults
 
 from .base import Served
 
+# eth-account's py_ecc raises it a hundredfold on being imported: JSON of many brackets would then overflow the stack.
+RECURSION_MAX = 1000
+
 Serving = Callable[[bytes, Clock, Faults], AbstractAsyncContextManager[Served]]
 
 
@@ -18,6 +22,7 @@ def _sandbox(module: str, name: str = "serving") -> Serving:
 
     def serving(public_key: bytes, clock: Clock, faults: Faults) -> AbstractAsyncContextManager[Served]:
         found = getattr(import_module(f"{__name__}.{module}"), name)
+        sys.setrecursionlimit(RECURSION_MAX)
         return cast("AbstractAsyncContextManager[Served]", found(public_key, clock, faults))
 
     return serving
