@@ -1,13 +1,17 @@
 """A device as the board reads it: profiles bound, answers tried again, scale factors followed, roles oriented."""
 
 import hashlib
+import json
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from wattboard import catalog, device
+from wattboard import catalog, device, lessons
 from wattboard.errors import ConfigError, SilentError, UnsuitableError
-from wattwire import exponents
+from wattwire import exponents, plan
 from wattwire import sunspec as walking
 from wattwire.errors import WireError
 from wattwire.modbus import ModbusError
@@ -64,8 +68,9 @@ def sunspec(power: int = 1234, scale: int = -1, model: int = 103) -> dict[int, i
 
 
 @pytest.fixture(autouse=True)
-def profiles(monkeypatch: pytest.MonkeyPatch) -> None:
+def profiles(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(catalog, "PLACES", (f"{PROFILES}/",))
+    monkeypatch.setattr(lessons, "PATH", str(tmp_path / "learned"))
 
 
 async def test_a_sunspec_device_is_found_and_named():
@@ -239,6 +244,46 @@ async def test_what_a_device_refuses_is_learned_and_tried_again_with_the_next_fu
     before = line.reads
     await meter.poll()
     assert line.reads - before > 3, "what it did not have it may have by now"
+
+
+async def test_what_was_learned_is_known_after_a_start_until_it_is_no_longer_true(tmp_path: Path):
+    line = Minds(dict.fromkeys(range(200), 0))
+    points = ["power", "energy_import", "frequency", "power_l1", "voltage_l1"]
+    settings = {"profile": "eastron_sdm630", "role": "grid", "unit": 3, "points": points}
+    first = made(settings, line)
+    while not first.is_complete:
+        await first.poll(1)
+    written = (tmp_path / "learned").read_text()
+    again = made(settings, line)
+    before = line.reads
+    assert await again.poll() == ([0, 0, None, 0, 0], False)
+    assert line.reads - before == 3, "nothing is found out anew"
+    assert (tmp_path / "learned").read_text() == written
+    line.read = Line.read.__get__(line)  # another device in its place, which minds nothing
+    row, _ = await again.poll()
+    assert None not in row
+    assert json.loads((tmp_path / "learned").read_text())[2:] == [[], []]
+    lessons.remember(4, bytes.fromhex(json.loads(written)[1]), plan.Learned(((4, 50),), ()))
+    other = made(settings, line)
+    await other.poll()
+    assert other._learned is None, "each unit for itself"
+
+
+@given(st.text(max_size=60) | st.binary(max_size=60), st.integers(0, 4000))
+def test_a_spoilt_file_of_lessons_teaches_nothing_or_what_it_says(content: str | bytes, cut: int):
+    learned = plan.Learned(((4, 50),), ((4, 70, 72), (3, 1, 2)))
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        path = Path(folder) / "learned"
+        patch.setattr(lessons, "PATH", str(path))
+        for unit in range(20):
+            lessons.remember(unit, bytes(16), learned)
+        assert lessons.recall(19, bytes(16)) == learned
+        assert lessons.recall(19, bytes(15) + b"1") is None
+        assert lessons.recall(11, bytes(16)) is None, "eight are kept"
+        path.write_bytes(path.read_bytes()[:cut])
+        assert lessons.recall(12, bytes(16)) in (learned, None)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode(errors="replace"))
+        assert lessons.recall(19, bytes(16)) is None
 
 
 async def test_what_is_learned_in_full_polls_stays_until_all_is_read():

@@ -10,6 +10,7 @@ from wattwire.pace import SETTLED, Pace
 
 SUNSPEC = "sunspec"
 BINDING = "wattboard.binding"
+LESSONS = "wattboard.lessons"
 TRIES = 2
 TURNAROUND_US = 25000  # planned with until it is measured
 FULL = 2  # the level at which all points are read
@@ -35,6 +36,8 @@ class Device:
         self._names = ()
         self._reads = ((), (), ())  # of each level
         self._learned = None  # what the device refused
+        self._kept = None  # what flash says of it
+        self._recalled = False
         self._refused = None  # the Read that it refused just now
         self._planned_us = TURNAROUND_US
         self._planned_noisy = False
@@ -98,13 +101,19 @@ class Device:
         bound = self._profile
         if bound is None:
             raise SilentError  # it was never identified
-        if level == FULL and self._learned and self.is_complete:
+        if not self._recalled:
+            self._recall()
+        elif level == FULL and self._learned and self.is_complete:
             self._learned = None  # what it did not have it may have by now
             self._plan()
         self._refused = None
         answers = await self.answers(self._reads[level] or self._reads[FULL])
         self.is_complete = None not in [data for _, data in answers]
         await self._learn()
+        if self._learned != self._kept and self.is_complete:
+            self._kept = self._learned
+            with Loan(LESSONS) as lessons:
+                lessons.remember(self.unit, self._profile_hash, self._kept)
         values = reading.orient(reading.decode(bound, self._names, answers), bound, self.role)
         changed = self._exponents.follow(values)
         row = [self._exponents.integer(name, values[name]) for name in self._names]
@@ -149,11 +158,23 @@ class Device:
             self._exponents = Exponents({point.name: point.exponent for point in bound.profile.points})
         self._profile, self._profile_hash = bound.profile, bound.profile_hash
         self._names = bound.names
-        self._learned = None
+        self._learned = self._kept = None
+        self._recalled = False
         if self.pace.manner != bound.profile.manner:
             self.pace = Pace(bound.profile.manner)
         self._plan()
         self.known = not self.walks and not bound.profile.identity
+
+    def _recall(self):
+        """Plan by what the device is known to refuse since before this start."""
+        self._recalled = True
+        with Loan(LESSONS) as lessons:
+            self._learned = self._kept = lessons.recall(self.unit, self._profile_hash)
+        if self._learned:
+            self._plan()
+            if not self._reads[FULL]:
+                self._learned = None  # other points are wanted now, and nothing of them was there
+                self._plan()
 
     async def _learn(self):
         """Look into what the device refused just now, and plan anew if turnaround or noise are not as planned."""

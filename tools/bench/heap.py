@@ -28,7 +28,7 @@ PERIOD_MS, QUICK_PERIOD_MS = (
     10_000,
 )  # of frames and figures: each is taken with a whole frame's rows in the heap
 ARRIVAL_S = 10
-SHIM_NAMES = 250  # that the emulated chip's modules have interned; a chip knows them by itself
+SHIM_NAMES = 320  # that the emulated chip's modules have interned, on purpose beyond what they need
 TABLE_BYTES = 1280 * 11  # the part of the table of names that comes when it doubles, in this VM
 STARTS = 2  # to be given its configuration, and to run
 
