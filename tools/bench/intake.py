@@ -1,6 +1,7 @@
 """Strict verification, decoding and durable commit from memory, against bare P-256 verification on the same cores."""
 
 import asyncio
+import gc
 import hashlib
 import statistics
 import tempfile
@@ -31,6 +32,8 @@ _ES256 = ec.ECDSA(hashes.SHA256())
 
 async def measure(*, quick: bool) -> dict[str, object]:
     """Return frames per second of each stage and their ratios, medians over interleaved rounds."""
+    gc.freeze()  # as `wattness run` does
+    gc.set_threshold(20_000, 50, 100)
     count, rounds = (40, 3) if quick else (400, 5)
     fleet = [FleetBoard(seed, GATEWAY) for seed in range(BOARDS)]
     dated = _interleave([list(board.frames(count)) for board in fleet], fleet)
