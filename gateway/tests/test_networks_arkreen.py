@@ -363,6 +363,18 @@ class TestLostMemory:
         assert sent(lost.signed)[0][2] == 650_000
         assert world.counts["conflicts"] == 0
 
+    async def test_a_new_key_is_a_new_miner_that_begins_with_nothing(self, world):
+        await world.serve()
+        gateway = Gateway(await opened(world))
+        for number in (0, 1):
+            await gateway.deliver(hour(number))
+        await world.serve(key=OTHER_KEY)
+        rotated = Gateway(await opened(world, key=OTHER_KEY), dict(gateway.memory))
+        await rotated.deliver(hour(2))
+        assert [(mw, mwh) for _, mw, mwh in sent(rotated.signed)] == [(0, 0)]
+        await rotated.deliver(hour(3))
+        assert sent(rotated.signed)[0][2] == 50_000
+
     @pytest.mark.parametrize("total", ["", "-1", "1.5", "many", "9" * 5000, None, []])
     async def test_a_total_that_is_no_number_makes_reports_wait(self, world, total):
         await world.serve()

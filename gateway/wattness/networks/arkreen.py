@@ -20,7 +20,7 @@ from . import base58, ethereum
 from .base import Check, Draft, Memory, Reconciled, Sources, settings_of
 from .http import HttpClient, new_session, shaped
 from .jsonrpc import JsonRpc
-from .meter import EXPORT, check_length, energy_mwh, measured, only_stream, power_mw
+from .meter import EXPORT, check_length, energy_mwh, measured, only_stream, own, power_mw
 
 TIMEOUT_S = 10.0
 INTERVAL_S = 300
@@ -59,6 +59,7 @@ class ArkreenNetwork:
 
     async def validate(self, reports: Sequence[Report], memory: Memory) -> Draft:
         """Return the JSON that is signed: an hour's samples, or the very first one."""
+        memory = own(memory, self.address)
         stream = only_stream(reports, memory, self.devices)
         found = measured(reports, INTERVAL_S * 1000)
         if "energy_mwh" in memory:
@@ -129,7 +130,7 @@ class ArkreenNetwork:
         value = {"version": 1, "address": self.address, "dataList": [encode(*sample) for sample in samples]}
         unix_s, _, energy = samples[-1]
         body = json.dumps(value, separators=(",", ":")).encode()
-        return Draft(body, {"stream": stream, "energy_mwh": energy, "unix_s": unix_s})
+        return Draft(body, {"identity": self.address, "stream": stream, "energy_mwh": energy, "unix_s": unix_s})
 
     async def _standing(self, last: Report) -> int:
         """Return where the counter of a plant stands that we remember nothing of."""

@@ -23,7 +23,7 @@ from wattness.signing import DigestSigner, Signer
 from .base import Check, Draft, Memory, Reconciled, Sources, secret_of, settings_of
 from .http import HttpClient, new_session
 from .jsonrpc import JsonRpc
-from .meter import IMPORT, energy_mwh, measured, only_stream, power_mw
+from .meter import IMPORT, energy_mwh, measured, only_stream, own, power_mw
 
 TIMEOUT_S = 10.0
 POWER_MW_MAX = ENERGY_MWH_MAX = (1 << 53) - 1  # beyond that JSON's numbers are no longer exact everywhere
@@ -58,6 +58,8 @@ class ConsumptionNetwork:
     async def validate(self, reports: Sequence[Report], memory: Memory) -> Draft:
         """Return the request: mean power of the interval, and the energy since this network was added."""
         (report,) = reports
+        identity = self.settings.client_id.lower()
+        memory = own(memory, identity)
         stream = only_stream(reports, memory, self.devices)
         measured(reports, report.b - report.a)
         power = power_mw(report, IMPORT)
@@ -66,7 +68,8 @@ class ConsumptionNetwork:
             raise RefusedError("out_of_range", f"{power} mW and {energy} mWh")
         params = {"clientId": self.settings.client_id, "power": power, "energy": energy}
         call = {"jsonrpc": "2.0", "id": report.b // 1000, "method": "edr_reportConsumeData", "params": params}
-        return Draft(json.dumps(call, separators=(",", ":")).encode(), {"stream": stream, "energy_mwh": energy})
+        kept: dict[str, int | str] = {"identity": identity, "stream": stream, "energy_mwh": energy}
+        return Draft(json.dumps(call, separators=(",", ":")).encode(), kept)
 
     async def sign(self, body: bytes) -> bytes:
         """Return the request as it is: nothing of it is signed, and the token is only added on its way."""

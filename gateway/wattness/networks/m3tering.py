@@ -19,7 +19,7 @@ from .base import Check, Draft, Memory, Reconciled, Sources, settings_of
 from .http import HttpClient, new_session
 from .m3tering_payload import HEAD, U32_MAX, Extension, decode, encode, is_signed, join, place_of
 from .m3tering_ways import Console, Meter, Prover
-from .meter import EXPORT, energy_mwh, measured, only_stream
+from .meter import EXPORT, energy_mwh, measured, only_stream, own
 from .mqtt import QUEUE_MAX, TIMEOUT_S, Connect, Line, broker_of
 
 PROVER_S = 10.0
@@ -60,11 +60,13 @@ class M3teringNetwork:
 
     async def validate(self, reports: Sequence[Report], memory: Memory) -> Draft:
         """Return the window's energy under the next nonce; raises RefusedError, or UnavailableError while unknown."""
+        identity = self.signer.public_key.hex()
+        memory = own(memory, identity)
         stream = only_stream(reports, memory, self._devices)
         claimed = measured(reports, reports[0].b - reports[0].a)
         grown_mwh = sum(energy_mwh(report, EXPORT) for report in claimed)
         nonce = await self._next_nonce(memory, grown_mwh, reports[0].b)
-        kept: dict[str, int | str] = {"stream": stream, "nonce": nonce}
+        kept: dict[str, int | str] = {"identity": identity, "stream": stream, "nonce": nonce}
         claim_mwh = grown_mwh
         if self.settings.energy == "cumulative":
             # A message that was in vain is made anew, and what it claimed counts this report already.
@@ -87,7 +89,7 @@ class M3teringNetwork:
         if answer.nonce in {None, message.nonce}:  # the second: it took these bytes before, and its answer was lost
             return Receipt(f"nonce {message.nonce}", {**answer._asdict(), "nonce": message.nonce})
         self._held, self._skipping = None, None
-        memory = {name: value for name, value in self._memory.items() if name == "stream"}
+        memory = {name: value for name, value in self._memory.items() if name in {"identity", "stream"}}
         if self.settings.energy == "cumulative":
             memory["remake_mwh"] = message.energy_mwh
         raise OutdatedError(
