@@ -34,8 +34,8 @@ hil: $(READY) ## the scenarios on a board; a real one: make hil TARGET=/dev/ttyU
 soak: $(READY) ## the long loops: random kills, power cuts, fixed-heap hours
 	$(BIN)/python -m pytest -m soak --timeout 3600 $(ARGS)
 
-nightly: $(READY) ## every parser of the firmware under 50,000 hostile inputs
-	PARSER_EXAMPLES=50000 $(BIN)/python -m pytest firmware/tests -k test_any_ -n 2 --timeout 7200 $(ARGS)
+nightly: $(READY) ## every parser of boards and of what they send under 50,000 hostile inputs
+	PARSER_EXAMPLES=50000 $(BIN)/python -m pytest firmware/tests gateway/tests/test_gateway_*.py -k test_any_ -n 2 --timeout 7200 $(ARGS)
 
 bench: $(READY) ## ratios against a ceiling measured in the same run, as JSON
 	@$(BIN)/python -m bench $(ARGS)

@@ -8,9 +8,9 @@ MODULES = 72  # more are never there at once
 
 if not KEEPS:  # the table of modules grows now, while there is room in one piece, not when one more comes on loan
     for number in range(len(sys.modules), MODULES):
-        sys.modules[number] = None
+        sys.modules[number] = None  # type: ignore[index,assignment]
     for number in range(MODULES):
-        sys.modules.pop(number, None)
+        sys.modules.pop(number, None)  # type: ignore[call-overload]
 
 
 class Loan:
@@ -18,7 +18,7 @@ class Loan:
 
     def __init__(self, name):
         self._name = name
-        self._before = ()
+        self._before = ()  # type: tuple
 
     def __enter__(self):
         self._before = tuple(sys.modules)

@@ -12,6 +12,7 @@ HEAD_SIZE = len(MAGIC) + 2
 _IMAGE = b"\xd2\xcd\x31"
 _VERBATIM, _FOLDER, _FILE = 2, 4, 5
 _ENTRY = 12  # of the index: CRC-32 of the path, where it begins, how long it is; 4 bytes each
+_NAME_SIZE_MAX = 64
 _IS_FOLDER = 0xFFFFFFFF
 _NO_ENTRY = 2  # ENOENT
 
@@ -21,13 +22,20 @@ class SlotFs:
 
     def __init__(self, path):
         self.file = open(path, "rb")  # noqa: SIM115 - open for as long as it is mounted
+        try:
+            self._read()
+        except (OSError, ValueError, RuntimeError):  # bytes that are no text; folders that are too deep
+            self.file.close()
+            raise OSError("no image in " + path) from None
+
+    def _read(self):
         head = self.file.read(HEAD_SIZE)
         if head[:4] != MAGIC:
-            raise OSError("no release in " + path)
+            raise OSError("no release")
         at = HEAD_SIZE + int.from_bytes(head[4:], "big")
         self.file.seek(at)
         if self.file.read(3) != _IMAGE:
-            raise OSError("no image in " + path)
+            raise OSError("no image")
         self._found = bytearray()
         size, at = self._number(at + 3)
         self._index(at, at + size, "")
@@ -68,6 +76,8 @@ class SlotFs:
             at = start + size
             if kind in (_FOLDER, _FILE):
                 size, start = self._number(start)
+                if size > _NAME_SIZE_MAX:
+                    raise OSError("a spoilt image")
                 self.file.seek(start)
                 name = folder + self.file.read(size).decode()
                 start += size
