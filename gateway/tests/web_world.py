@@ -56,6 +56,9 @@ class HouseAccounts(Accounts):
     def entered(self, since_ms, until_ms):
         return [PayoutEntry("akash", since_ms, "AKT", Decimal("0.5"), "0xab")]
 
+    def measured(self, stream_id, since_ms, until_ms):
+        return iter(())
+
     def prices(self):
         return []
 
