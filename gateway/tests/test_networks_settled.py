@@ -9,7 +9,6 @@ from wattness.errors import ConfigError
 from wattness.networks import CATALOG, REWARD_UNITS, kind_of, settled
 from wattness.networks.base import settings_of
 
-
 NOT_OPENED = ("no public path", "transport only", "compute operator")
 
 
