@@ -120,8 +120,8 @@ async def test_a_transaction_is_the_ecosystems(chain_id, nonce, fees, call):
 
 
 async def test_a_changed_transaction_is_another_ones():
-    raw = await evm.signed(evm.unsigned(1, 0, evm.Fees(1, 1, 1), evm.Call(REGISTRY, b"abc")), KeySigner())
-    forged = raw.replace(b"abc", b"abd")
+    raw = await evm.signed(evm.unsigned(1, 0, evm.Fees(1, 1, 1), evm.Call(REGISTRY, b"one")), KeySigner())
+    forged = raw.replace(b"one", b"two")
     assert Account.recover_transaction(forged) != address(KeySigner().public_key)
     assert evm.signed_by(evm.parse_transaction(raw), KeySigner().public_key)
     assert not evm.signed_by(evm.parse_transaction(forged), KeySigner().public_key)
