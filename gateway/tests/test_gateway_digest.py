@@ -7,7 +7,7 @@ from runpy import run_path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wattness import digest, packed, quality, rowframes
+from wattness import digest, packed, quality, rowframes, smooth
 from wattwire import evidence, frame
 
 _world = run_path(str(Path(__file__).with_name("rows_world.py")))
@@ -24,6 +24,17 @@ def told(found, stream):
     return [opening, *rows]
 
 
+def blocks_of(board, plan):
+    """The blocks of a board's first stream, as the gateway reads it."""
+    read = [rowframes.decode(frame.encode(record)) for record in board[1:]]
+    return [digest.Block(record.body.entries[0], plan, record.unix) for record in read]
+
+
+def bounds(draw):
+    a = T + draw.randint(-100_000, 900_000)
+    return a, a + draw.choice([1, 1000, 60_000, 300_000, 900_000])
+
+
 @settings(max_examples=400, deadline=None)
 @given(SEEDS)
 def test_digests_change_no_figure(seed):
@@ -35,17 +46,53 @@ def test_digests_change_no_figure(seed):
     stream = STREAM._replace(points=points, inverted=draw.random() < 0.1)
     board = told(records(draw), stream)
     plan = digest.Plan(stream)
-    blocks = []
-    for record in board[1:]:
-        read = rowframes.decode(frame.encode(record))
-        blocks.append(digest.Block(read.body.entries[0], plan, read.unix))
+    blocks = blocks_of(board, plan)
     for _ in range(4):
-        a = T + draw.randint(-100_000, 900_000)
-        b = a + draw.choice([1, 1000, 60_000, 300_000, 900_000])
+        a, b = bounds(draw)
         whole = evidence.figures(board, "0", a, b)
         assert digest.figures(blocks, a, b) in (whole, None)
+        assert smooth.figures(blocks, a, b) in (whole, None)
         if not isinstance(blocks[0].entry.dt, list) and len(blocks) == 1:
             assert digest.figures(blocks, a, b) == whole
+
+
+def steady(draw):
+    """Rows as most boards send them: evenly apart, no pause, counters in each that never fall."""
+    dt = draw.choice([1, 1000, 1000, 7000, 60_000, 120_000])
+    rise = draw.choice([0, 1, 3, 200])
+    swing = draw.choice([5, 70_000])
+    levels, at, found = [draw.randrange(10**7), draw.randrange(10**7)], T + draw.randrange(300_000), []
+    for seq in range(2, 2 + draw.randint(1, 8)):
+        rows = []
+        for _ in range(draw.choice([1, 2, 24, 60])):
+            levels = [level + draw.randint(0, rise) for level in levels]
+            power = None if draw.random() < 0.05 else draw.randint(-swing, swing)
+            rows.append([levels[0], power, 2300, levels[1], None])
+        columns = [frame.delta(list(column)) for column in zip(*rows, strict=True)]
+        entry = frame.Entry(0, 0, dt if len(rows) > 1 else 0, columns)
+        body = frame.Rows(HASH, [entry])
+        found.append(frame.Record(frame.KIND_ROWS, 0, seq, HASH, 1, seq * 10**7, at, None, body, {}))
+        at += dt * (len(rows) - 1) + draw.choice([dt, dt, 1, 120_000])
+    return found
+
+
+@settings(max_examples=250, deadline=None)
+@given(SEEDS)
+def test_steady_rows_are_never_looked_at_one_by_one(seed):
+    draw = random.Random(seed)
+    board = told(steady(draw), STREAM)
+    blocks = blocks_of(board, digest.Plan(STREAM))
+    assert smooth.is_smooth(blocks)
+    for _ in range(6):
+        a, b = bounds(draw)
+        a = draw.choice([a, draw.choice(blocks).first, draw.choice(blocks).last])
+        b = max(a + 1, b)
+        whole = evidence.figures(board, "0", a, b)
+        assert digest.figures(blocks, a, b) == whole
+        if max(a, blocks[0].first) <= min(b, blocks[-1].last):
+            quick = smooth.figures(blocks, a, b)
+            assert quick == whole
+            assert list(quick) == list(digest.figures(blocks, a, b))  # and stored in the same bytes
 
 
 @settings(max_examples=200, deadline=None)

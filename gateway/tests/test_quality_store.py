@@ -162,7 +162,8 @@ def test_facts_are_the_same_whichever_way_frames_are_read(seed):
         )
     records = [frame.decode(cose.parse(raw)[1]) for raw in author.frames]
     stream, rows = records[0].body.streams[0], [one for one in records if one.kind == frame.KIND_ROWS]
-    blocks = [digest.Block(one.body.entries[0], digest.Plan(stream), one.unix) for one in rows]
+    plan = digest.Plan(stream)
+    blocks = [digest.Block(one.body.entries[0], plan, one.unix) for one in rows]
     place = quality.Place("0", stream, START, START + 5 * MINUTE)
     figures = evidence.figures(records, "0", place.a, place.b)
     found = evidence.collect(records, "0", None, place.b)

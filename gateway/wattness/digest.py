@@ -1,7 +1,7 @@
 """The figures of an interval from digests of whole frames: the same digits as `evidence.figures`, for less work.
 
-A frame's rows are summed up once, those of a frame that a boundary cuts in two parts, from columns that are still packed.
-This is for streams with counters; what else occurs goes the common way.
+A frame's rows are summed up once, those of a frame that a boundary cuts in two parts, from columns that are still
+packed. This is for streams with counters; what is smooth goes a quicker way, what else occurs the common one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -71,7 +71,20 @@ class Digest(NamedTuple):
 class Block:
     """Rows of one entry, summed up when first needed: all, or those before and those behind an interval's boundary."""
 
-    __slots__ = ("_cuts", "_digest", "_spacing", "_start", "entry", "first", "is_even", "last", "plan", "rises")
+    __slots__ = (
+        "_cuts",
+        "_digest",
+        "_start",
+        "entry",
+        "first",
+        "highs",
+        "is_even",
+        "last",
+        "lows",
+        "plan",
+        "rises",
+        "spacing",
+    )
 
     def __init__(self, entry: Any, plan: Plan, start: int) -> None:
         """Take an entry of a record whose `up` was at unix ms `start`; it has rows."""
@@ -82,17 +95,19 @@ class Block:
         self._digest: Digest | None = None
         self._cuts: tuple[Any, list[Digest]] = (None, [])
         dt = entry.dt
-        self._spacing: int = dt if type(dt) is int else 0
+        self.spacing: int = dt if type(dt) is int else 0
         self.is_even = type(dt) is int and plan.is_even and dt <= JOIN_MS_MAX and (dt > 0 or self.entry.rows == 1)
         self.last: int = self.first + self.entry.span
         self.rises = self.is_even or _is_rising(frame.times(self.entry))
+        # The counters in the first and in the last row, in mWh, when all have values in every row that never fall.
+        self.lows, self.highs = _ends(self.entry, plan) if self.is_even else ((), ())
 
     @property
     def digest(self) -> Digest:
         """All rows' digest, if they rise."""
         if self._digest is None:
             if self.is_even:
-                self._digest = _sum_even(self.entry.packed, self.plan, self.first, self._spacing, self.entry.rows)
+                self._digest = _sum_even(self.entry.packed, self.plan, self.first, self.spacing, self.entry.rows)
             else:
                 self._digest = _sum_rows(*self._rows(), self.plan)
         return self._digest
@@ -104,8 +119,7 @@ class Block:
         size = self.entry.rows
         rows = None
         if self.is_even:
-            at = -((self.first - a) // self._spacing) if a > self.first else 0
-            end = -((self.first - b) // self._spacing) if b <= self.last else size
+            at, end = self.rows_in(a, b)
         else:
             rows = self._rows()
             at, end = interval.index(rows[0], a), interval.index(rows[0], b)
@@ -114,10 +128,24 @@ class Block:
             self._cuts = bounds, [self._part(rows, *one) for one in pairwise(bounds)]
         return self._cuts[1]
 
+    def rows_in(self, a: int, b: int) -> tuple[int, int]:
+        """Return the first of an even block's rows that are in [a, b), and the one behind the last of them."""
+        size = self.entry.rows
+        if a <= self.first and self.last < b:
+            return 0, size
+        spacing = self.spacing or 1
+        at = min(size, max(0, -((self.first - a) // spacing)))
+        return at, max(at, min(size, -((self.first - b) // spacing)))
+
+    def levels(self, row: int) -> Sequence[int]:
+        """Return the counters in a row of a block that has `lows`, in mWh."""
+        columns = self.entry.packed
+        return [packed.level(columns[column], row) * factor for column, factor, _, _ in self.plan.counters]
+
     def _part(self, rows: Any, first: int, last: int) -> Digest:
         if rows is None:
             columns = {at: packed.part(self.entry.packed[at], first, last) for at in self.plan.columns}
-            return _sum_even(columns, self.plan, self.first + self._spacing * first, self._spacing, last - first)
+            return _sum_even(columns, self.plan, self.first + self.spacing * first, self.spacing, last - first)
         times, columns = rows
         part = {name: column[first:last] for name, column in columns.items()}
         return _sum_rows(times[first:last], part, self.plan)
@@ -131,6 +159,17 @@ class Block:
 def is_summed(point: Any) -> bool:
     """Tell whether blocks sum up this point."""
     return point.name in _NAMES and bool(evidence.in_wire_unit(point))
+
+
+def _ends(entry: packed.Entry, plan: Plan) -> tuple[Sequence[int], Sequence[int]]:
+    lows, highs = [], []
+    for column, factor, _, _ in plan.counters:
+        found = packed.rise(entry.packed[column], 0)
+        if found is None or found[0] > 0 or found[2] < entry.rows - 1:
+            return (), ()
+        lows.append(found[1] * factor)
+        highs.append(found[3] * factor)
+    return lows, highs
 
 
 def _is_rising(times: list[int]) -> bool:

@@ -150,6 +150,13 @@ def rise(column: Column, nulls_max: int) -> tuple[int, int, int, int] | None:
     return nulls, begin, nulls + len(steps), begin + sum(steps)
 
 
+def level(column: Column, row: int) -> int:
+    """Return the value in a row of a column without nulls or falls."""
+    if isinstance(column, list):
+        return sum(column[: row + 1])  # type: ignore[arg-type]
+    return column[1] + sum(column[2][:row])
+
+
 def part(column: Column, first: int, last: int) -> Column:
     """Return some of a column's rows, as a column."""
     if isinstance(column, list):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from wattness import packed
+from wattness import packed, smooth
 from wattwire import evidence, interval
 from wattwire.interval import EXPORT, IMPORT, JOIN_MS_MAX, POWER
 
@@ -93,13 +93,9 @@ def of_blocks(place: Place, blocks: Sequence[Any], figures: Mapping[str, Any]) -
     """
     if figures["counter_resets"] or place.stream.role == "vehicle":
         return None
-    levels: dict[str, int] = {}
-    for digest in [part for block in blocks for part in block.cut(place.a, place.b)]:
-        for name, found in digest.sums.items():
-            if found is not None:
-                if found[1] < levels.get(name, found[1]):
-                    return None
-                levels[name] = found[3]
+    levels = smooth.levels(blocks) if smooth.is_smooth(blocks) else _levels(place, blocks)
+    if levels is None:
+        return None
     samples = {}
     for at, point in enumerate(place.stream.points):
         if SAMPLED.get(point.name) == point.unit:
@@ -110,6 +106,18 @@ def of_blocks(place: Place, blocks: Sequence[Any], figures: Mapping[str, Any]) -
                     evidence.to_milli(first, point.exponent), evidence.to_milli(last, point.exponent)
                 )
     return _of_figures(place, figures, blocks[-1].last, samples, levels)
+
+
+def _levels(place: Place, blocks: Sequence[Any]) -> dict[str, int] | None:
+    """Return the counters behind the last row, or None when one of them falls between blocks."""
+    levels: dict[str, int] = {}
+    for digest in [part for block in blocks for part in block.cut(place.a, place.b)]:
+        for name, found in digest.sums.items():
+            if found is not None:
+                if found[1] < levels.get(name, found[1]):
+                    return None
+                levels[name] = found[3]
+    return levels
 
 
 def of_evidence(place: Place, times: Sequence[int], columns: Mapping[str, Column], figures: Mapping[str, Any]) -> Facts:

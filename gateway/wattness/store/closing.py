@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import apsw
 import msgspec
 
-from wattness import aggregate, digest, quality
+from wattness import aggregate, digest, quality, smooth
 from wattness.aggregate import Skip, Span
 from wattness.quality.unsettled import CODE as UNSETTLED
 from wattness.quality.unsettled import is_unsettled
@@ -184,7 +184,7 @@ def _summed(spans: Sequence[Span], a: int, b: int) -> tuple[dict[str, Any], Any]
     blocks = [span.block for span in spans if span.block is not None and len(span.needs) == 1]
     if len(blocks) < len(spans):
         return None
-    figures = digest.figures(blocks, a, b)
+    figures = smooth.figures(blocks, a, b) or digest.figures(blocks, a, b)
     return None if figures is None else (figures, blocks[0].plan.stream)
 
 
