@@ -21,7 +21,7 @@ from emulator.site import HomeSite, PvSite
 from wattprogram import software
 from wattwire import cose, frame
 
-HEAP_BYTES = 160 * 1024
+HEAP_BYTES = 176 * 1024  # 160 KB, and the part of a doubled table of names that a chip does not have
 SECONDS, QUICK_SECONDS = 330, 80  # the first figure comes after a period, the last one has to arrive
 PERIOD_MS, QUICK_PERIOD_MS = (
     60_000,

@@ -26,7 +26,7 @@ async def test_a_vm_of_32_bits_is_asked_for_by_name(monkeypatch, tmp_path):
 
 
 @pytest.mark.timeout(120)
-async def test_two_meters_every_second_fit_160_kb_and_stay_flat():
+async def test_two_meters_every_second_fit_a_fixed_heap_and_stay_flat():
     live, emulator_bytes, _ = await heap.soak(12, 3000)
     assert len(live) >= 3
     assert max(live) < heap.HEAP_BYTES
