@@ -182,6 +182,24 @@ async def test_what_is_gone_is_taken_back(own, store, name):
         assert home.held[foreign] == b"{}"
 
 
+async def test_an_end_is_heeded_when_the_connection_cannot_be_left(own, store, monkeypatch):
+    """An error of the dying connection takes the place of the cancellation, and must not make the bridge go on."""
+    leave = aiomqtt.Client.__aexit__
+
+    async def fail(client, *error):
+        await leave(client, *error)
+        raise aiomqtt.MqttError("the broker went at the same time")
+
+    monkeypatch.setattr(aiomqtt.Client, "__aexit__", fail)
+    bridge = Bridge(own.endpoint, "homeassistant", facts(store))
+    task = asyncio.create_task(bridge.run())
+    while not bridge.connected:
+        await asyncio.sleep(0.01)
+    task.cancel()
+    _, running = await asyncio.wait([task], timeout=10)
+    assert not running
+
+
 async def test_the_homes_own_broker_may_die_and_return(mosquitto, store, name):
     async with mosquitto() as broker:
         (broker.folder / "acl").write_text("user gateway\ntopic readwrite #\n")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import aiomqtt
 
+from wattness.cancelling import heed_cancellation
 from wattness.clock import Clock
 from wattness.config import NetworkConfig
 from wattness.endpoints import connection, tls_context
@@ -100,6 +101,7 @@ class Bridge:
                 log.warning("home assistant's broker lost error=%s", self.error)
             finally:
                 self.connected = False
+            heed_cancellation()
             await asyncio.sleep(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])
             attempt += 1
 
@@ -125,6 +127,7 @@ class Bridge:
         await client.publish(self.topics.status, b"online", qos=1, retain=True)
         await asyncio.sleep(GATHER_S)
         while True:
+            heed_cancellation()
             try:
                 await self._publish(client, await self._facts.store.read(self._snapshot))
             except StoreError as error:

@@ -19,6 +19,7 @@ from typing import Any
 import aiomqtt
 import msgspec
 
+from wattness.cancelling import heed_cancellation
 from wattness.config import Lorawan
 from wattness.endpoints import connection, tls_context
 from wattness.model import Arrival, Endpoint
@@ -140,6 +141,7 @@ class LorawanLink:
                 log.warning("lorawan's broker lost error=%s", self.error)
             finally:
                 self._client, self.connected = None, False
+            heed_cancellation()
             wait_s = BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)]
             attempt += 1
             await asyncio.sleep(wait_s * random.uniform(0.5, 1))  # noqa: S311 - jitter

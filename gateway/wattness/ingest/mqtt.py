@@ -11,6 +11,7 @@ from typing import cast
 
 import aiomqtt
 
+from wattness.cancelling import heed_cancellation
 from wattness.endpoints import connection, tls_context
 from wattness.model import Arrival, Endpoint
 
@@ -87,7 +88,7 @@ class MqttLink:
                 async with self._make_client() as client:
                     self._client = client
                     await client.subscribe(SUBSCRIPTIONS)
-                    _heed_cancellation()
+                    heed_cancellation()
                     self.connected, self.error = True, ""
                     self.connects += 1
                     self._first_connection.set()
@@ -99,6 +100,7 @@ class MqttLink:
                 log.warning("broker lost error=%s", self.error)
             finally:
                 self._client, self.connected = None, False
+            heed_cancellation()
             wait_s = BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)]
             attempt += 1
             await asyncio.sleep(wait_s * self._random.uniform(0.5, 1))
@@ -170,13 +172,6 @@ class _Inbox(asyncio.Queue[aiomqtt.Message]):
     def put_nowait(self, item: aiomqtt.Message) -> None:
         """Hand the message over."""
         self._hand_over(item)
-
-
-def _heed_cancellation() -> None:
-    """Python 3.11's wait_for, inside aiomqtt, loses a cancellation that comes with its result."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 def _puback(client: aiomqtt.Client | None, mid: int) -> None:

@@ -15,6 +15,7 @@ from pymodbus.exceptions import ModbusException
 from pymodbus.framer import FramerType
 from pymodbus.pdu import DecodePDU, ModbusPDU
 
+from wattness.cancelling import heed_cancellation
 from wattness.devices import Address
 from wattwire import modbus, reading
 from wattwire.errors import WireError
@@ -120,7 +121,7 @@ class Line:
         try:
             async with asyncio.timeout(wait_s) as self._deadline:
                 response: ModbusPDU = await client.execute(False, request)
-            _heed_cancellation()
+            heed_cancellation()
         except TimeoutError:
             pace.silent()
             await self._settle(wait_s)
@@ -241,10 +242,3 @@ def _request(unit: int, pdu: bytes) -> ModbusPDU:
         raise ModbusError(3)
     request.dev_id = unit
     return request
-
-
-def _heed_cancellation() -> None:
-    """Python 3.11's wait_for, inside pymodbus, loses a cancellation that comes with its result."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
