@@ -130,8 +130,8 @@ def test_any_value_in_any_place_gives_a_record_or_a_wire_error(payload, path, va
         place = inner
     key = path[-1] if path else 0
     place[sorted(place)[key % len(place)] if isinstance(place, dict) else key % len(place)] = value
-    data = cbor.encode(fields)
     try:
+        data = cbor.encode(fields)  # the value may be deep, and its place too
         record = frame.decode(data)
     except WireError:
         return
