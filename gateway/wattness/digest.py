@@ -97,7 +97,7 @@ class Block:
         dt = entry.dt
         self.spacing: int = dt if type(dt) is int else 0
         self.is_even = type(dt) is int and plan.is_even and dt <= JOIN_MS_MAX and (dt > 0 or self.entry.rows == 1)
-        self.last: int = self.first + self.entry.span
+        self.last: int = self.first + (dt * (self.entry.rows - 1) if self.spacing else self.entry.span)
         self.rises = self.is_even or _is_rising(frame.times(self.entry))
         # The counters in the first and in the last row, in mWh, when all have values in every row that never fall.
         self.lows, self.highs = _ends(self.entry, plan) if self.is_even else ((), ())
