@@ -6,6 +6,8 @@ READY := $(VENV)/.ready
 ARGS ?=
 TARGET ?= emulated
 SETTINGS ?=
+# Tests spend half of their time waiting: twice the cores that they are meant for.
+WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test hil check soak nightly bench firmware lock clean
@@ -26,7 +28,7 @@ demo: $(READY) ## meter a recorded day on emulated boards, up to the paid report
 	@$(BIN)/python -m demo $(ARGS)
 
 test: $(READY) ## all tests that a change must pass
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not soak" $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not soak" $(ARGS)
 
 hil: $(READY) ## the scenarios on a board; a real one: make hil TARGET=/dev/ttyUSB0 SETTINGS=board.json
 	$(BIN)/python -m pytest hil_tests -m "not soak" --target $(TARGET) $(if $(SETTINGS),--target-settings $(SETTINGS)) $(ARGS)

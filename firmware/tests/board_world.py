@@ -43,7 +43,7 @@ RATE = 60
 HEAP = "320k"
 PV = {"role": "pv", "profile": "eastron_sdm120", "unit": 1, "period_ms": 30000, "rated_w": 6000}
 GRID = {"role": "grid", "profile": "eastron_sdm120", "unit": 2, "period_ms": 30000}
-DEADLINE_S = 40
+DEADLINE_S = 60
 
 
 def free_port() -> int:

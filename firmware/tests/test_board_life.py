@@ -18,7 +18,7 @@ _harness = runpy.run_path(str(Path(__file__).with_name("board_world.py")))
 world, FIRMWARE = _harness["world"], Path(__file__).parents[1]
 LED = 2
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 
 def _patterns():

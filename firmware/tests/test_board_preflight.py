@@ -23,7 +23,7 @@ bluetooth.BLE.active = active
 """
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize(("free", "fits"), [(86_999, False), (87_000, True)])
 async def test_a_radio_without_room_never_begins_and_the_meters_go_on(tmp_path, free, fits):
     pack = {"role": "battery", "profile": "jbd", "unit": 9, "period_ms": 30000, "ble": {"name": "pack"}}

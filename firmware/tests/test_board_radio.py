@@ -21,7 +21,7 @@ _harness = runpy.run_path(str(Path(__file__).with_name("board_world.py")))
 World = _harness["World"]
 VEHICLE = {"role": "vehicle", "profile": "hyundai_kia_egmp", "unit": 1, "period_ms": 60000, "ble": {"name": "OBDII"}}
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 
 @contextlib.asynccontextmanager

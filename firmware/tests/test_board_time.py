@@ -77,7 +77,7 @@ class TimeServer(asyncio.DatagramProtocol):
         self.transport.sendto(answer(self.unix_ms, nonce=data[-sntp.NONCE_SIZE :]), address)
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(180)
 async def test_a_board_with_network_time_dates_its_rows_by_it(tmp_path):
     server, _ = await asyncio.get_running_loop().create_datagram_endpoint(TimeServer, local_addr=("127.0.0.1", 0))
     port = server.get_extra_info("sockname")[1]
@@ -136,7 +136,7 @@ def certificates(folder: Path) -> tuple[bytes, str]:
     return made["ca"], f'tls {{ cert_file: "{folder}/cert.pem", key_file: "{folder}/key.pem" }}'
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("trusted", [True, False])
 async def test_tls_is_spoken_only_with_a_broker_that_the_ca_vouches_for(tmp_path, trusted):
     folders = [tmp_path / "one", tmp_path / "other"]
@@ -164,7 +164,7 @@ esp32.idf_heap_info = idf_heap_info
 """
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(180)
 async def test_tls_waits_for_room_in_the_idf_heap_and_says_so(tmp_path):
     (tmp_path / "one").mkdir()
     ca, tls = certificates(tmp_path / "one")

@@ -15,7 +15,7 @@ _harness = runpy.run_path(str(Path(__file__).with_name("board_world.py")))
 world, PV, GRID = _harness["world"], _harness["PV"], _harness["GRID"]
 TWO_METERS = ("1:sdm120:home.pv", "2:sdm120:home.grid")
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 
 async def test_frames_arrive_chained_dated_and_complete(tmp_path):

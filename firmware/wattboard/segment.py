@@ -3,7 +3,7 @@
 import os
 from binascii import crc32
 
-from wattwire.cose import FRAME_SIZE_MAX
+from wattwire import cose
 
 HEAD_SIZE = 6
 SUFFIX = ".seg"
@@ -71,7 +71,7 @@ class Segment:
             file.seek(offset)
             head = file.read(HEAD_SIZE)
             size = int.from_bytes(head[:2], "big")
-            if len(head) < HEAD_SIZE or not 0 < size <= FRAME_SIZE_MAX:
+            if len(head) < HEAD_SIZE or not 0 < size <= cose.FRAME_SIZE_MAX:
                 return None, 0
             offset += HEAD_SIZE + size
             if at == seq:

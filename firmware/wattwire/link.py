@@ -1,7 +1,6 @@
 """The MQTT link of wire.md §2: topics, authenticated downlinks, acknowledgements and commands."""
 
-from wattwire import cbor, shape
-from wattwire.cose import KID_SIZE
+from wattwire import cbor, cose, shape
 from wattwire.errors import WireError
 from wattwire.hmac import equal, hmac_sha256
 
@@ -13,7 +12,7 @@ BODY_SIZE_MAX = 8192
 
 def topic(kid: bytes, leaf: str) -> str:
     """Return the topic of a board's `frame`, `state`, `want`, `ack` or `cmd`."""
-    if len(kid) != KID_SIZE or leaf not in LEAVES:
+    if len(kid) != cose.KID_SIZE or leaf not in LEAVES:
         raise WireError("bad_form", "topic")
     return "wattness/1/" + kid.hex() + "/" + leaf
 

@@ -21,14 +21,14 @@ from emulator.site import HomeSite, PvSite
 from wattprogram import software
 from wattwire import cose, frame
 
-HEAP_BYTES = 176 * 1024  # 160 KB, and the part of a doubled table of names that a chip does not have
+HEAP_BYTES = 160 * 1024
 SECONDS, QUICK_SECONDS = 330, 80  # the first figure comes after a period, the last one has to arrive
 PERIOD_MS, QUICK_PERIOD_MS = (
     60_000,
     10_000,
 )  # of frames and figures: each is taken with a whole frame's rows in the heap
 ARRIVAL_S = 10
-SHIM_NAMES = 320  # that the emulated chip's modules have interned, on purpose beyond what they need
+SHIM_NAMES = 250  # that the emulated chip's modules have interned; a chip knows them by itself
 TABLE_BYTES = 1280 * 11  # the part of the table of names that comes when it doubles, in this VM
 STARTS = 2  # to be given its configuration, and to run
 

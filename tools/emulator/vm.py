@@ -158,7 +158,7 @@ def _chip_modules() -> bytes:
     """The image of what stands for the chip's built-in modules."""
     modules = {f"/{path.name}": path.read_bytes() for path in sorted(SHIMS.glob("chip_*.py"))}
     del modules["/chip_memory.py"]  # it brings the image
-    return rom_image(bytecode(modules, CHIP_MOUNT))
+    return rom_image(bytecode(modules, CHIP_MOUNT, is_whole=False))
 
 
 def _line_discipline(tty: int) -> None:

@@ -1,6 +1,6 @@
 """The names that the board's program keeps: fewer than make their table double, whatever was loaded in between."""
 
-from bench import names
+from bench import heap, names
 
 SPARE = 30  # for what a profile with more points brings
 
@@ -14,6 +14,12 @@ async def test_the_names_of_a_running_board_stay_below_the_doubling_of_their_tab
         f"doubles, which costs a chip {names.DOUBLING_BYTES} bytes of heap at once. Reuse names, or make constants "
         "private to one module (firmware/README.md, Memory)."
     )
+
+
+async def test_the_emulated_board_meters_before_the_doubling_too():
+    """Its heap has no room left for that: shorten names, of the program's or of the emulator's shims."""
+    figures = await names.measure(quick=True)
+    assert figures["names_metering"] + heap.SHIM_NAMES <= names.DOUBLES_AT
 
 
 def test_everything_on_loan_is_counted():

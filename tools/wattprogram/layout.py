@@ -85,10 +85,13 @@ def _imported(source: bytes, package: str) -> Iterator[str]:
             yield f"{path}/__init__.py"
 
 
-def bytecode(modules: Mapping[str, bytes], mount: str = "") -> dict[str, bytes]:
-    """Return the modules compiled, by path; they will be imported from `mount`, or from the root of the files."""
+def bytecode(modules: Mapping[str, bytes], mount: str = "", *, is_whole: bool = True) -> dict[str, bytes]:
+    """Return the modules compiled, by path; they will be imported from `mount`, or from the root of the files.
+
+    Unless they are a whole, others may name what is in them, and all their constants keep their names.
+    """
     compiled = {}
-    for name, source in inlined(modules).items():
+    for name, source in (inlined(modules) if is_whole else modules).items():
         path = name.removesuffix(".py") + ".mpy"
         compiled[path] = compile_source(mount + path if mount else path.strip("/"), source)
     return compiled

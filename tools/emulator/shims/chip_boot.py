@@ -15,7 +15,6 @@ import chip_supervisor
 import chip_time
 import chip_vfs
 
-NAMES = 70  # see `_intern`
 _kept = [asyncio, chip_memory]
 
 
@@ -34,7 +33,6 @@ def start(main):
         import chip_bluetooth  # noqa: PLC0415 (a chip without a radio has no such module)
 
         sys.modules["bluetooth"] = chip_bluetooth
-    _intern()
     chip_memory.end()
     sys.path[:] = ["", ".frozen", "/lib"]
     gc.collect()
@@ -47,20 +45,6 @@ def start(main):
     chip_supervisor.tell("up")
     if _run("boot.py", main) and given["run_main"]:
         _run("main.py", main)
-
-
-def _intern():
-    """Fill the table of names so far that it doubles while a program is loaded.
-
-    These modules' own names would have it double minutes later, when there is no room for it in one piece; on a chip,
-    which has none of them, it does not double at all (firmware/README.md, Memory).
-    """
-
-    class Names:
-        pass
-
-    for number in range(NAMES):
-        setattr(Names, "name_%d" % number, None)
 
 
 def _mount(host, given):

@@ -3,9 +3,11 @@
 import time as _real
 from time import sleep, sleep_ms, sleep_us  # noqa: F401  (the chip's names, as they are)
 
+from micropython import const
+
 RATE = 1
-EPOCH_UNIX_S = 946_684_800  # the ESP32 port counts from 2000-01-01
-PERIOD = 1 << 30  # all ticks wrap here on the chip; on the unix VM they never would
+_EPOCH_UNIX_S = const(946_684_800)  # the ESP32 port counts from 2000-01-01
+_PERIOD = const(1 << 30)  # all ticks wrap here on the chip; on the unix VM they never would
 _base_ns = 0
 _start_us = _real.ticks_us()
 _ticks_offset = 0
@@ -18,7 +20,7 @@ def begin(rate, rtc_ns, wrap_in_ms):
     _base_ns = rtc_ns
     _start_us = _real.ticks_us()
     now = _real.ticks_ms()
-    _ticks_offset = -now if wrap_in_ms is None else PERIOD - wrap_in_ms - now
+    _ticks_offset = -now if wrap_in_ms is None else _PERIOD - wrap_in_ms - now
 
 
 def set_ns(value):
@@ -41,7 +43,7 @@ def time():
 
 def gmtime(seconds=None):
     """Civil date of seconds since 2000; the chip's eight fields."""
-    return _real.gmtime((time() if seconds is None else seconds) + EPOCH_UNIX_S)[:8]
+    return _real.gmtime((time() if seconds is None else seconds) + _EPOCH_UNIX_S)[:8]
 
 
 localtime = gmtime
@@ -58,12 +60,12 @@ def mktime(date):
 
 def ticks_ms():
     """Real milliseconds, wrapping at 2^30."""
-    return (_real.ticks_ms() + _ticks_offset) & (PERIOD - 1)
+    return (_real.ticks_ms() + _ticks_offset) & (_PERIOD - 1)
 
 
 def ticks_us():
     """Real microseconds, wrapping at 2^30, which is every 18 minutes."""
-    return (_real.ticks_us() - _start_us) & (PERIOD - 1)
+    return (_real.ticks_us() - _start_us) & (_PERIOD - 1)
 
 
 ticks_cpu = ticks_us
@@ -71,10 +73,10 @@ ticks_cpu = ticks_us
 
 def ticks_add(ticks, delta):
     """`ticks` moved by `delta`, wrapped."""
-    return (ticks + delta) & (PERIOD - 1)
+    return (ticks + delta) & (_PERIOD - 1)
 
 
 def ticks_diff(end, start):
     """Signed distance from `start` to `end` around the wrap."""
-    half = PERIOD >> 1
-    return ((end - start + half) & (PERIOD - 1)) - half
+    half = _PERIOD >> 1
+    return ((end - start + half) & (_PERIOD - 1)) - half
