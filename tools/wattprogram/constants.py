@@ -24,6 +24,21 @@ OPERATIONS: dict[type[ast.operator], Callable[[int, int], int]] = {
 }
 
 
+class Module:
+    """A parsed source; it is walked once."""
+
+    def __init__(self, source: bytes) -> None:
+        """Raises SyntaxError."""
+        tree = ast.parse(source)
+        self.body = tree.body
+        self.nodes = list(ast.walk(tree))
+        # How often each name is given a value, as a variable or as an argument.
+        self.bound = Counter(
+            node.id for node in self.nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        )
+        self.bound.update(node.arg for node in self.nodes if isinstance(node, ast.arg))
+
+
 class Assigned(NamedTuple):
     """A line that gives values to constants."""
 
@@ -43,30 +58,23 @@ class Change(NamedTuple):
 
 def inlined(modules: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return the sources, by path, with every constant that nobody asks for by name in MicroPython's own form."""
-    trees = {name: ast.parse(source) for name, source in modules.items()}
-    integers = {_dotted(name): _integers(tree) for name, tree in trees.items()}
-    taken = {name: list(_taken(tree, _dotted(name), integers)) for name, tree in trees.items()}
-    public = {each for name, tree in trees.items() for each in _asked_for(tree, {id(node) for node, _ in taken[name]})}
-    return {name: _rewritten(source, trees[name], public, taken[name]) for name, source in modules.items()}
+    parsed = {name: Module(source) for name, source in modules.items()}
+    integers = {_dotted(name): _integers(module) for name, module in parsed.items()}
+    taken = {name: list(_taken(module, _dotted(name), integers)) for name, module in parsed.items()}
+    public = {
+        each for name, module in parsed.items() for each in _asked_for(module, {id(node) for node, _ in taken[name]})
+    }
+    return {name: _rewritten(source, parsed[name], public, taken[name]) for name, source in modules.items()}
 
 
 def _dotted(path: str) -> str:
     return path.removeprefix("/").removesuffix(".py").replace("/", ".")
 
 
-def _bound(tree: ast.Module) -> Counter[str]:
-    """How often each name is given a value, as a variable or as an argument."""
-    bound = Counter(
-        node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    )
-    bound.update(node.arg for node in ast.walk(tree) if isinstance(node, ast.arg))
-    return bound
-
-
-def _assigned(tree: ast.Module) -> Iterator[Assigned]:
+def _assigned(module: Module) -> Iterator[Assigned]:
     """Those lines of a module that give values to constants, which nothing else does."""
-    bound = _bound(tree)
-    for node in tree.body:
+    bound = module.bound
+    for node in module.body:
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and node.lineno == node.end_lineno:
             targets, values = _each(node.targets[0]), _each(node.value)
             names = [each.id for each in targets if isinstance(each, ast.Name)]
@@ -78,9 +86,9 @@ def _each(node: ast.expr) -> list[ast.expr]:
     return node.elts if isinstance(node, ast.Tuple) else [node]
 
 
-def _integers(tree: ast.Module) -> dict[str, int]:
+def _integers(module: Module) -> dict[str, int]:
     values: dict[str, int | str] = {}
-    for assigned in _assigned(tree):
+    for assigned in _assigned(module):
         values.update(_found(assigned, values))
     return {name: value for name, value in values.items() if isinstance(value, int)}
 
@@ -95,30 +103,28 @@ def _found(assigned: Assigned, known: Mapping[str, int | str]) -> dict[str, int 
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _taken(
-    tree: ast.Module, name: str, integers: Mapping[str, Mapping[str, int]]
-) -> Iterator[tuple[ast.Attribute, int]]:
+def _taken(module: Module, name: str, integers: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[ast.Attribute, int]]:
     """Every `module.NAME` of one of our modules that is an integer, and the integer."""
-    bound, modules = _bound(tree), dict(_modules(tree, name.rpartition(".")[0]))
-    for node in ast.walk(tree):
+    modules = dict(_modules(module, name.rpartition(".")[0]))
+    for node in module.nodes:
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and isinstance(node.ctx, ast.Load):
             alias = node.value.id
             value = integers.get(modules.get(alias, ""), {}).get(node.attr)
-            if value is not None and not bound[alias] and node.lineno == node.end_lineno:
+            if value is not None and not module.bound[alias] and node.lineno == node.end_lineno:
                 yield node, value
 
 
-def _modules(tree: ast.Module, package: str) -> Iterator[tuple[str, str]]:
+def _modules(module: Module, package: str) -> Iterator[tuple[str, str]]:
     """What each imported name stands for in full, were it a module."""
-    for node in ast.walk(tree):
+    for node in module.nodes:
         if isinstance(node, ast.ImportFrom):
             source = ".".join(part for part in (package if node.level else "", node.module) if part)
             yield from ((each.asname or each.name, f"{source}.{each.name}") for each in node.names)
 
 
-def _asked_for(tree: ast.Module, taken: AbstractSet[int]) -> Iterator[str]:
+def _asked_for(module: Module, taken: AbstractSet[int]) -> Iterator[str]:
     """Every name that a module asks another one for, or may, but for those nodes that are `taken`."""
-    for node in ast.walk(tree):
+    for node in module.nodes:
         if isinstance(node, ast.Attribute):
             if id(node) not in taken:
                 yield node.attr
@@ -129,12 +135,12 @@ def _asked_for(tree: ast.Module, taken: AbstractSet[int]) -> Iterator[str]:
 
 
 def _rewritten(
-    source: bytes, tree: ast.Module, public: AbstractSet[str], taken: Sequence[tuple[ast.Attribute, int]]
+    source: bytes, module: Module, public: AbstractSet[str], taken: Sequence[tuple[ast.Attribute, int]]
 ) -> bytes:
-    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} | set(_bound(tree))
+    used = {node.id for node in module.nodes if isinstance(node, ast.Name)} | set(module.bound)
     values: dict[str, int | str] = {}
     changes: list[Change] = []
-    for assigned in _assigned(tree):
+    for assigned in _assigned(module):
         found = _found(assigned, values)
         private = [_private(name) for name in assigned.names]
         if len(found) == len(private) and public.isdisjoint(found) and used.isdisjoint(set(private) - set(found)):

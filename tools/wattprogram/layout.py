@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 
 from wattprogram.constants import inlined
@@ -69,8 +70,13 @@ def sources(firmware: Path = FIRMWARE) -> dict[str, bytes]:
     return dict(sorted(found.items()))
 
 
-def _imported(source: bytes, package: str) -> Iterator[str]:
+@lru_cache(maxsize=256)
+def _imported(source: bytes, package: str) -> tuple[str, ...]:
     """Paths of the modules that a module may import, those inside functions too; some are only names in a module."""
+    return tuple(_imports(source, package))
+
+
+def _imports(source: bytes, package: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             dotted = [each.name for each in node.names]
@@ -90,8 +96,13 @@ def bytecode(modules: Mapping[str, bytes], mount: str = "", *, is_whole: bool = 
 
     Unless they are a whole, others may name what is in them, and all their constants keep their names.
     """
+    return dict(_bytecode(tuple(modules.items()), mount, is_whole))
+
+
+@lru_cache(maxsize=8)  # it takes a second, and tests start many boards
+def _bytecode(modules: tuple[tuple[str, bytes], ...], mount: str, is_whole: bool) -> dict[str, bytes]:  # noqa: FBT001 - private
     compiled = {}
-    for name, source in (inlined(modules) if is_whole else modules).items():
+    for name, source in (inlined(dict(modules)) if is_whole else dict(modules)).items():
         path = name.removesuffix(".py") + ".mpy"
         compiled[path] = compile_source(mount + path if mount else path.strip("/"), source)
     return compiled
