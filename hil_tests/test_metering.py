@@ -7,7 +7,7 @@ from emulator.metered import Metered, Row
 from emulator.site import HomeSite, PvSite
 from wattwire import frame
 
-SLACK_MS = 300_000  # civil time by which a value may be younger than its row at 60×: five real seconds of retries on a busy host
+SLACK_MS = 300_000  # civil time by which a value may be younger than its row at 60×: five real seconds on a busy host
 STEP_MS = 3000
 WITHIN = {"power": 1.0, "energy_import": 2.0, "energy_export": 2.0, "frequency": 0.02}  # a meter's resolution
 
