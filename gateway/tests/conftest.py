@@ -1,6 +1,7 @@
 """The boards' brokers, real ones, for every test that needs one."""
 
 import asyncio
+import gc
 import getpass
 import os
 import random
@@ -21,6 +22,12 @@ from wattness.model import Endpoint, Login
 settings.register_profile("parsers", max_examples=int(os.environ.get("PARSER_EXAMPLES", "500")), deadline=None)
 BOARDS = [Login("aa" * 8, "password of a"), Login("bb" * 8, "password of b")]
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+
+
+def pytest_collection_finish():
+    """Spare collections the modules and tests of a whole run: boards' code, for one, asks for many of them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,9 @@ _world = runpy.run_path(str(Path(__file__).with_name("page_world.py")))
 chromium, visiting, axe_source, violations = (
     _browser[name] for name in ("chromium", "visiting", "axe_source", "violations")
 )
+
+pytestmark = pytest.mark.xdist_group("page")  # one house and one browser
+
 VIEWS = {
     "now": ".strip-value",
     "history": ".plot canvas",
