@@ -27,6 +27,9 @@ class Bus:
         """Return the register bytes of a plan's Read; raises WireError (`timeout` if nothing came) or ModbusError."""
         request = modbus.read_request(unit, read.fc, read.address, read.count)
         reader = modbus.ResponseReader(request, pace.manner.width)
+        stray_us = pace.stray_us(read, ticks_diff, ticks_us())
+        if stray_us:
+            await self._settle(stray_us)
         is_change = self._last_unit not in (unit, None)
         self._last_unit = unit
         pause_ms = pace.change_ms() if is_change else pace.manner.gap_ms
@@ -34,6 +37,8 @@ class Bus:
         wire_us = modbus.wire_us(read.count * pace.manner.width // 2, self.baud)
         response_us = pace.response_us(wire_us)
         began = ticks_us()
+        if pace.stray:
+            pace.missed(read, began)
         self._send(request)
         try:
             registers = await self._answer(reader, began, wire_us, response_us)
@@ -44,7 +49,11 @@ class Bus:
                 pace.silent()
             else:
                 pace.garbled()
-            await self._settle(0 if error.reason == "bad_crc" else response_us)
+            if error.reason != "bad_crc":
+                pace.missed(read, began)
+                await self._settle(response_us)
+            else:
+                await self._settle(0)
             raise
         else:
             pace.answered(ticks_diff(self._quiet_since, began) - wire_us - self._silence_us)

@@ -3,6 +3,7 @@
 RESPONSE_US = 300000  # how long a unit may think that has never answered
 RESPONSE_MIN_US = 100000  # below lies the runtime's own jitter
 RESPONSE_MAX_US = 1000000
+STRAY_US = 1000000  # behind the last request that was not answered: how late answers are
 PATIENCE = 4  # times the latency
 PATIENCE_MAX = 4  # times that, while it does not answer
 WINDOW = 32  # answers of which the shortest turnaround counts
@@ -23,6 +24,10 @@ class Pace:
         self._shortest_us = 0  # in this window
         self._hush = 0
         self._noise = 0
+        self.stray = (
+            None  # the Read that was not answered in time: its answer, and those to repetitions, may still come
+        )
+        self._stray_since_us = 0
         self.is_noisy = False  # more than one answer in nine is garbled: read little at a time
 
     def response_us(self, wire_us: int) -> int:
@@ -46,6 +51,25 @@ class Pace:
     def missed_change(self) -> None:
         """Note that there was no good answer to a request behind another unit's."""
         self._hush = HUSH
+
+    def missed(self, read, now) -> None:
+        """Note that no answer came in time to a request sent at `now`, or that it is repeated: both may be answered."""
+        self.stray = read, now
+
+    def stray_us(self, read, ticks_diff, now) -> int:
+        """Return for how long an answer may still come that looks like one to `read`; until then, do not send it.
+
+        An answer says from whom it is and how long, but not of which registers. The same Read may be sent at once.
+        """
+        if self.stray is None:
+            return 0
+        left_us = STRAY_US - ticks_diff(now, self.stray[1])
+        if not 0 < left_us <= STRAY_US:  # a time long ago looks like the future once ticks wrapped
+            left_us = 0
+        elif self.stray[0] == read:
+            return 0
+        self.stray = None
+        return left_us
 
     def answered(self, thinking_us: int) -> None:
         """Learn from an answer that came so long after the wire was done with the request."""

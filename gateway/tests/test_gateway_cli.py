@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -134,6 +135,15 @@ def test_bad_configuration_is_one_sentence(wattness, home, text, sentence):
     assert (code, out) == (2, "")
     assert sentence in error
     assert error.count("\n") == 1
+
+
+def test_a_bad_configuration_is_said_before_a_busy_port(wattness, home):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        (home / "gateway.toml").write_text(
+            f'[mqtt]\nlisten = "127.0.0.1:{port}"\n{NETWORK.replace("http://x", "http://x:port")}'
+        )
+        assert "$.network[a].url" in wattness("run")[2]
 
 
 def test_boards(wattness, home, tmp_path):

@@ -83,6 +83,7 @@ async def gateway(config: Config) -> AsyncIterator[str]:
         store = await stack.enter_async_context(open_store(config.path(DATABASE_NAME), settings))
         shelf = await open_shelf(config, store, gateway_hash, clock, version("wattness"))
         meters, proxies = _devices(config, shelf)
+        networks = await _open_networks(stack, config, signer, answers.of_store(store, clock, config))
         boards = await store.boards()
         endpoint, broker = await _open_broker(stack, config, boards)
         link = MqttLink(endpoint)
@@ -90,7 +91,6 @@ async def gateway(config: Config) -> AsyncIterator[str]:
         post = Post(ways.publish, clock, boards)
         verifiers = await stack.enter_async_context(open_verifiers(boards))
         intake = Intake(store, verifiers, shelf.acknowledging(post.acknowledge))
-        networks = await _open_networks(stack, config, signer, answers.of_store(store, clock, config))
         sources = Sources(
             store=store,
             clock=clock,
