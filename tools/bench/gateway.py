@@ -26,7 +26,8 @@ async def measure(*, quick: bool) -> dict[str, float]:
         "wanted_core_share": 0.05,
         "frames_per_s": round(busy.frames_per_s),
         "core_share_at_500_per_s": round(busy.core_share, 4),
-        "rss_mb_at_500_per_s": round(busy.rss_bytes_max / 1e6, 1),
+        "rss_mb_at_500_per_s": round(busy.rss_bytes_max / 1e6, 1),  # what its processes share is in each of them
+        "pss_mb_at_500_per_s": round(busy.pss_bytes_max / 1e6, 1),  # and here once
         "wanted_rss_mb": 150,
     }
 
@@ -36,6 +37,7 @@ class _Run(NamedTuple):
     frames_per_s: float
     core_share: float
     rss_bytes_max: int
+    pss_bytes_max: int
 
 
 async def _run(per_s: int, seconds: int) -> _Run:
@@ -48,12 +50,13 @@ async def _run(per_s: int, seconds: int) -> _Run:
             prepared = await prepare(Path(folder), enrolments, per_s * seconds // BOARDS, per_s)
             load = asyncio.create_task(unleash(prepared))
             before, since = _processor_s(gateway), time.perf_counter()
-            rss = 0
+            rss = pss = 0
             while not load.done():
-                rss = max(rss, sum(process.memory_info().rss for process in _ours(gateway)))
+                memory = [process.memory_full_info() for process in _ours(gateway)]
+                rss, pss = max(rss, sum(one.rss for one in memory)), max(pss, sum(one.pss for one in memory))
                 await asyncio.sleep(SAMPLE_S)
             share = (_processor_s(gateway) - before) / (time.perf_counter() - since)
-            return _Run(ready_s, await load, share, rss)
+            return _Run(ready_s, await load, share, rss, pss)
         finally:
             await home.stop()
 
@@ -64,5 +67,5 @@ def _processor_s(gateway: psutil.Process) -> float:
 
 
 def _ours(gateway: psutil.Process) -> list[psutil.Process]:
-    """Return the gateway's process and its verifiers, without the broker; what they share is counted twice."""
+    """Return the gateway's process and its verifiers, without the broker."""
     return [gateway, *(child for child in gateway.children() if "wattness.verifier" in child.cmdline())]
