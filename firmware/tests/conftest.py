@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 # Whatever a parser is given, it answers with a value or its one error: `make nightly` asks for longer.
-settings.register_profile("parsers", max_examples=int(os.environ.get("PARSER_EXAMPLES", "500")))
+settings.register_profile("parsers", max_examples=int(os.environ.get("PARSER_EXAMPLES", "250")))
 
 FIRMWARE = Path(__file__).resolve().parents[1]
 ON_BOARD = Path(__file__).resolve().parent / "on_board"  # scripts and what they import

@@ -19,7 +19,7 @@ from wattness.broker import Broker
 from wattness.model import Endpoint, Login
 
 # As for the firmware's parsers: `make nightly` asks for longer.
-settings.register_profile("parsers", max_examples=int(os.environ.get("PARSER_EXAMPLES", "500")), deadline=None)
+settings.register_profile("parsers", max_examples=int(os.environ.get("PARSER_EXAMPLES", "250")), deadline=None)
 BOARDS = [Login("aa" * 8, "password of a"), Login("bb" * 8, "password of b")]
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 

@@ -66,6 +66,8 @@ async def test_processes_start_when_there_is_work_and_end_with_the_gateway(autho
         await verifiers.check(batch)
         assert len(ours()) == 1
         await asyncio.gather(*(verifiers.check(batch) for _ in range(8)))
+        assert len(ours()) == 1  # it keeps up
+        await asyncio.gather(*(verifiers.check(batch * 10) for _ in range(8)))
         assert len(ours()) == 2
     assert ours() == []
 
@@ -75,6 +77,8 @@ async def test_a_killed_process_costs_nothing(author, monkeypatch):
     batch = [arrival(raw) for raw in author.frames]
     async with open_verifiers([board(author)], processes=2) as verifiers:
         await verifiers.check(batch)
+        await asyncio.gather(*(verifiers.check(batch * 10) for _ in range(4)))
+        assert len(ours()) == 2
         work = asyncio.gather(*(verifiers.check(batch) for _ in range(20)))
         for _ in range(5):
             await asyncio.sleep(0.02)

@@ -19,6 +19,7 @@ from .verify import Keyed, load_key
 log = logging.getLogger(__name__)
 
 PROCESSES_MAX = 4
+LOT_FRAMES = 192  # so large is a batch only when more wait behind it; 36 MB for another process are worth it then
 PIPE_BYTES = 1 << 20
 STOP_S = 2.0
 RESTART_S = 0.5
@@ -119,7 +120,7 @@ class Verifiers:
 
     async def check(self, arrivals: Sequence[Arrival]) -> Checked:
         """Verify a batch; frames that end the process that reads them are rejected as internal_error."""
-        process = await self._take()
+        process = await self._take(len(arrivals))
         try:
             return await process.ask(self._authors, arrivals)
         except _DiedError as error:
@@ -143,8 +144,8 @@ class Verifiers:
             {reason: first.rejected.get(reason, 0) + second.rejected.get(reason, 0) for reason in reasons},
         )
 
-    async def _take(self) -> _Process:
-        if self._idle.empty() and self._left:
+    async def _take(self, frames: int) -> _Process:
+        if self._idle.empty() and self._left and (not self._all or frames >= LOT_FRAMES):
             self._left -= 1
             self._all.append(_Process())
             return self._all[-1]

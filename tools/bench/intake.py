@@ -20,7 +20,7 @@ from wattness.model import Ack, Arrival, Board
 from wattness.store.registry import open_registry
 from wattness.store.settings import Wants
 from wattness.store.sqlite import Settings, open_store
-from wattness.verifiers import Verifiers, open_verifiers
+from wattness.verifiers import LOT_FRAMES, Verifiers, open_verifiers
 from wattness.verify import Verifier, der
 from wattwire import cose
 
@@ -127,7 +127,7 @@ async def _pipeline(fleet: Sequence[FleetBoard], arrivals: Sequence[Arrival]) ->
 
 async def _warm(verifiers: Verifiers) -> None:
     """Start the processes, as a gateway under load has."""
-    await asyncio.gather(*(verifiers.check([Arrival(b"", b"")]) for _ in range(THREADS)))
+    await asyncio.gather(*(verifiers.check([Arrival(b"", b"")] * LOT_FRAMES) for _ in range(THREADS)))
 
 
 def _enrol(fleet: Sequence[FleetBoard], folder: Path) -> list[Board]:
