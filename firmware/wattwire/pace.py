@@ -24,10 +24,7 @@ class Pace:
         self._shortest_us = 0  # in this window
         self._hush = 0
         self._noise = 0
-        self.stray = (
-            None  # the Read that was not answered in time: its answer, and those to repetitions, may still come
-        )
-        self._stray_since_us = 0
+        self.stray = None  # (the Read that was not answered in time and whose answer may still come, when it was sent)
         self.is_noisy = False  # more than one answer in nine is garbled: read little at a time
 
     def response_us(self, wire_us: int) -> int:

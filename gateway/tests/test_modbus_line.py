@@ -26,6 +26,7 @@ from wattwire.plan import Read
 WORLD = runpy.run_path(str(Path(__file__).with_name("own_world.py")))
 FakeMeter, served = WORLD["FakeMeter"], WORLD["served"]
 POWER = Read(4, 52, 2)
+VOLTAGE, ENERGY = Read(4, 0, 2), Read(4, 72, 2)
 EXPECTED = struct.pack(">f", 1234.5)
 
 
@@ -205,6 +206,41 @@ async def test_a_late_answer_on_a_serial_line_is_waited_out():
             await line.read(1, POWER)
         assert await line.read(1, POWER) == new[3:]
         assert connections() == 2  # the line that owes an answer is left
+
+
+async def test_a_very_late_answer_on_a_serial_line_is_no_other_registers_value():
+    """The device owes the voltage; the line may ask for the energy no sooner than nobody waits for that any more."""
+    voltage, energy = (seal(bytes((1, 4, 4)) + struct.pack(">f", value)) for value in (230.0, 1234.5))
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    loop = asyncio.get_running_loop()
+    asked = []
+    owed = asyncio.Event()
+
+    def answer():
+        asked.append(os.read(master, 64))
+        if len(asked) <= 3:
+            os.write(master, voltage)
+        elif len(asked) == 5:
+            os.write(master, energy if owed.is_set() else voltage)
+
+    def pay():
+        owed.set()
+        os.write(master, voltage)
+
+    loop.add_reader(master, answer)
+    try:
+        async with lined(f"serial://{os.ttyname(slave)}?baud=115200") as line:
+            for _ in range(3):
+                await line.read(1, VOLTAGE)
+            with pytest.raises(SilentError):
+                await line.read(1, VOLTAGE)
+            loop.call_later(0.4, pay)
+            assert await line.read(1, ENERGY) == energy[3:-2]
+    finally:
+        loop.remove_reader(master)
+        os.close(master)
+        os.close(slave)
 
 
 async def test_nobody_there_is_said_at_once_and_not_asked_again_at_once(monkeypatch):

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import struct
 import time
+from operator import sub
 from typing import Any
 
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
@@ -98,12 +99,19 @@ class Line:
         """Do as `exchange`, for whoever has the turn."""
         request = _request(unit, pdu)
         client = await self._connected()
-        await self._keep_silence(unit)
         pace = self.pace(unit)
+        await self._keep_silence(unit, pdu)
         began_s = time.monotonic()
-        response = await self._ask(client, request, unit, pace, self._wait_s(pace, pdu))
+        if pace.stray:
+            pace.missed(pdu, _us(began_s))
+        try:
+            response = await self._ask(client, request, unit, pace, self._wait_s(pace, pdu))
+        except SilentError:
+            if self.address.is_serial_line:
+                pace.missed(pdu, _us(began_s))
+            raise
         self._quiet_s = time.monotonic()
-        pace.answered(int((self._quiet_s - began_s) * 1e6) - self._wire_us(pdu))
+        pace.answered(_us(self._quiet_s - began_s) - self._wire_us(pdu))
         self._doubts = 0
         if response.function_code != request.function_code:
             raise ModbusError(getattr(response, "exception_code", 4))
@@ -204,8 +212,9 @@ class Line:
         if not connected and self._deadline is not None and not self._deadline.expired():
             self._deadline.reschedule(asyncio.get_running_loop().time())
 
-    async def _keep_silence(self, unit: int) -> None:
+    async def _keep_silence(self, unit: int, pdu: bytes) -> None:
         pace = self.pace(unit)
+        await asyncio.sleep(pace.stray_us(pdu, sub, _us(time.monotonic())) / 1e6)
         silence_s = pace.change_ms() / 1000 if unit != self._last_unit else pace.manner.gap_ms / 1000
         if self.address.is_serial_line:
             silence_s = max(silence_s, modbus.silence_us(self.address.baud, self.address.char_bits) / 1e6)
@@ -227,6 +236,10 @@ class Line:
         if not pace.answers:
             return max(wait_s, TCP_FIRST_S)
         return min(max(4 * wait_s, TCP_LEAST_S), TCP_MOST_S)
+
+
+def _us(seconds: float) -> int:
+    return int(seconds * 1e6)
 
 
 def _request(unit: int, pdu: bytes) -> ModbusPDU:
