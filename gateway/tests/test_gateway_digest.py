@@ -110,7 +110,7 @@ def test_limits_are_the_same_whichever_way_columns_are_held(seed):
         plainly = frame.Entry(0, 0, entry.dt, columns)
         body = frame.Rows(HASH, [plainly])
         tight = rowframes.decode(frame.encode(record._replace(body=body))).body.entries[0]
-        results = {limits.exceeded(one) for one in (plainly.columns, tight.packed)}
+        results = {limits.exceeded(one, tight.rows) for one in (plainly.columns, tight.packed)}
         expected = any(
             value is not None and not (low <= value <= high or (or_zero and value == 0))
             for at, low, high, or_zero in ((1, -69_000, 69_000, False), (2, 0, 10_000, False), (4, 4500, 6500, True))

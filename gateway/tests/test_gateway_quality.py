@@ -12,7 +12,7 @@ from wattwire import evidence, frame
 def is_impossible(name, values, exponent=0, **changes):
     unit = evidence.FIGURE_UNITS.get(name, "")
     stream = pv(points=(frame.Point(name, unit, exponent, None),), **changes)
-    return quality.Limits(stream).exceeded([frame.delta(values)])
+    return quality.Limits(stream).exceeded([frame.delta(values)], len(values))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from wattness import quality
 from wattness.quality import Facts, Judge, Memory, counters
@@ -40,7 +41,7 @@ def interval(number=0, watts=3000, *, role="pv", rated_w=6000, energy_mwh=None, 
         "0", role, rated_w, a, a + LENGTH, LENGTH, a + LENGTH, power, power_mwh, 0.0, energy, dict.fromkeys(energy, 0),
         (), {name: 10**9 + number * 1001}, {},
     )  # fmt: skip
-    return found._replace(**changes)
+    return replace(found, **changes)
 
 
 def codes(*intervals, judge=None, seen=seen_never):
@@ -75,7 +76,7 @@ def test_an_honest_device_passes(seed):
         found.append(interval(number, watts, role=role, rated_w=rated, energy_mwh=counted))
     if role == "grid":  # it has both counters
         found = [
-            one._replace(energy=one.energy | {"energy_export": 0}, gap_energy=one.gap_energy | {"energy_export": 0})
+            replace(one, energy=one.energy | {"energy_export": 0}, gap_energy=one.gap_energy | {"energy_export": 0})
             for one in found
         ]
     assert codes(*found) == set()
@@ -94,9 +95,9 @@ def test_power_above_rated(rated, factor, sign):
 def test_power_against_counter(factor, watts):
     honest = [interval(number, watts) for number in range(HOURS)]
     assert codes(*honest) == set()
-    doubled = [one._replace(energy={"energy_export": round(one.power_mwh * factor)}, rated_w=None) for one in honest]
+    doubled = [replace(one, energy={"energy_export": round(one.power_mwh * factor)}, rated_w=None) for one in honest]
     assert "power_against_counter" in codes(*doubled)
-    halved = [one._replace(energy={"energy_export": round(one.power_mwh / factor)}) for one in honest]
+    halved = [replace(one, energy={"energy_export": round(one.power_mwh / factor)}) for one in honest]
     assert "power_against_counter" in codes(*halved)
 
 
@@ -108,7 +109,7 @@ def test_a_counter_that_is_renewed_seldom_is_honest(period, watts):
         one = interval(number, watts)
         kept += one.energy["energy_export"]
         shown, kept = (kept, 0) if number % period == 0 else (0, kept)
-        found.append(one._replace(energy={"energy_export": shown}))
+        found.append(replace(one, energy={"energy_export": shown}))
     assert codes(*found) == set()
 
 
@@ -121,7 +122,7 @@ def test_a_counter_of_whole_kilowatt_hours_is_honest(watts):
         before, total = total, total + one.energy["energy_export"]
         rise = (total // 10**6 - before // 10**6) * 10**6
         levels = {"energy_export": total // 10**6 * 10**6}
-        found.append(one._replace(energy={"energy_export": rise}, levels=levels))
+        found.append(replace(one, energy={"energy_export": rise}, levels=levels))
     assert codes(*found) == set()
 
 
@@ -130,9 +131,9 @@ def test_a_counter_of_whole_kilowatt_hours_is_honest(watts):
 def test_counter_jump(at, rated):
     intervals = [interval(number, 0, rated_w=rated, energy_mwh=0) for number in range(62)]
     jump = rated * 1150 * 2 + 3 * 10**6
-    intervals[at] = intervals[at]._replace(energy={"energy_export": jump})
+    intervals[at] = replace(intervals[at], energy={"energy_export": jump})
     assert "counter_jump" in codes(*intervals)
-    intervals[at] = intervals[at]._replace(energy={"energy_export": 0}, gap_energy={"energy_export": jump})
+    intervals[at] = replace(intervals[at], energy={"energy_export": 0}, gap_energy={"energy_export": jump})
     assert ("counter_jump" in codes(*intervals)) == (at > 0)
 
 
@@ -173,7 +174,7 @@ def test_counter_resets():
 
 def frozen(number, watts, **changes):
     one = interval(number, watts, energy_mwh=0)
-    return one._replace(power=stat(int(watts * 1000)), **changes)
+    return replace(one, power=stat(int(watts * 1000)), **changes)
 
 
 @rules
@@ -181,7 +182,7 @@ def frozen(number, watts, **changes):
 def test_frozen_values(watts):
     assert "frozen_values" in codes(*(frozen(number, watts) for number in range(HOURS + 1)))
     assert "frozen_values" not in codes(*(frozen(number, watts) for number in range(HOURS)))
-    clipping = [frozen(number, watts)._replace(energy={"energy_export": watts * 1000 // 12}) for number in range(24)]
+    clipping = [replace(frozen(number, watts), energy={"energy_export": watts * 1000 // 12}) for number in range(24)]
     assert codes(*clipping) == set()
 
 
@@ -197,8 +198,8 @@ def test_idle_and_clipped_devices_stand_still_honestly():
 def test_power_spike(watts):
     lone = interval(1, watts, lone_mw=watts * 1000)
     assert "power_spike" in codes(lone)
-    assert "power_spike" not in codes(lone._replace(role="load"))
-    assert "power_spike" not in codes(lone._replace(lone_mw=90_000))
+    assert "power_spike" not in codes(replace(lone, role="load"))
+    assert "power_spike" not in codes(replace(lone, lone_mw=90_000))
 
 
 @rules
@@ -233,7 +234,7 @@ def test_repeated_day(seed, later):
     draw = random.Random(seed)
     first = -(START % 3_600_000) // LENGTH + HOURS
     hour = hour_of(draw, first)
-    again = [one._replace(a=one.a + later * 3_600_000, b=one.b + later * 3_600_000) for one in hour]
+    again = [replace(one, a=one.a + later * 3_600_000, b=one.b + later * 3_600_000) for one in hour]
     assert "repeated_day" in codes(*hour, *again, seen=Kept())
     assert codes(*hour, *hour_of(draw, first + later * HOURS), seen=Kept()) == set()
 
@@ -247,7 +248,7 @@ def battery(number, soc, into=0, out=0):
     energy = {"energy_import": into, "energy_export": out}
     watts = (into - out) * 12 / 1000
     one = interval(number, watts, role="battery", rated_w=5000, energy=energy, gap_energy=dict.fromkeys(energy, 0))
-    return one._replace(samples={"soc": stat(soc)}, power_mwh=float(into - out))
+    return replace(one, samples={"soc": stat(soc)}, power_mwh=float(into - out))
 
 
 def cycle(efficiency, capacity_wh=10_000, times=4):
@@ -265,7 +266,7 @@ def cycle(efficiency, capacity_wh=10_000, times=4):
 @rules
 @given(st.floats(0.6, 1.0), st.integers(1000, 100_000))
 def test_honest_batteries(efficiency, capacity_wh):
-    assert codes(*(one._replace(rated_w=None) for one in cycle(efficiency, capacity_wh))) == set()
+    assert codes(*(replace(one, rated_w=None) for one in cycle(efficiency, capacity_wh))) == set()
 
 
 @rules
@@ -277,11 +278,11 @@ def test_battery_balance(efficiency):
 @rules
 @given(st.integers(2000, 100_000))
 def test_soc_against_energy(capacity_wh):
-    turned = [one._replace(energy={"energy_import": one.energy["energy_export"], "energy_export": 0}, rated_w=None,
+    turned = [replace(one, energy={"energy_import": one.energy["energy_export"], "energy_export": 0}, rated_w=None,
                            power_mwh=-one.power_mwh, power=None) for one in cycle(1.0, capacity_wh)[:40]]  # fmt: skip
     assert "soc_against_energy" in codes(*turned)
     odd = cycle(1.0, capacity_wh) + [
-        one._replace(a=one.a + 10**9, b=one.b + 10**9, energy={name: mwh * 30 for name, mwh in one.energy.items()},
+        replace(one, a=one.a + 10**9, b=one.b + 10**9, energy={name: mwh * 30 for name, mwh in one.energy.items()},
                      rated_w=None, power=None) for one in cycle(1.0, capacity_wh, 1)
     ]  # fmt: skip
     assert "soc_against_energy" in codes(*odd)
@@ -292,7 +293,7 @@ def drive(number, kmh, odometer_m, *, rise_m=None, position_m=None):
     move = Move(LENGTH, metres if rise_m is None else rise_m, metres, position_m)
     samples = {"speed": stat(kmh * 1000), "odometer": stat(int(odometer_m), int(odometer_m + metres))}
     one = interval(number, 0, role="vehicle", energy={}, gap_energy={}, samples=samples)
-    return one._replace(moves=[move], power=None)
+    return replace(one, moves=[move], power=None)
 
 
 @rules

@@ -5,6 +5,9 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
+import msgspec
+from msgspec.structs import replace
+
 from wattwire import frame
 from wattwire.interval import JOIN_MS_MAX
 
@@ -14,7 +17,7 @@ BLOCKS_MAX = 256  # that a window keeps summed up; the others are read again
 SPANS_MAX = 4096  # frames that one interval may need; beyond that it is not made
 
 
-class Span(NamedTuple):
+class Span(msgspec.Struct, frozen=True, gc=False):
     """Neighbouring rows of a stream in one frame that all join, and the frames of its log needed to read them."""
 
     log: int
@@ -62,7 +65,7 @@ class Window:
     def extend(self, spans: Iterable[Span]) -> None:
         """Take rows that are later than all before."""
         for span in spans:
-            self._add(span if len(self.spans) < BLOCKS_MAX else span._replace(block=None))
+            self._add(span if len(self.spans) < BLOCKS_MAX else replace(span, block=None))
 
     def _add(self, span: Span) -> None:
         if self.first is None:

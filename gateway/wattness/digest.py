@@ -194,7 +194,8 @@ def _sum_even(columns: _Columns, plan: Plan, first: int, dt: int, rows: int) -> 
         column, factor = plan.power
         levels = packed.values(columns[column])
         if levels:
-            power = (len(levels), min(levels) * factor, max(levels) * factor, sum(levels) * factor)
+            n, low, high, total = packed.extent(levels)
+            power = (n, low * factor, high * factor, total * factor)
     return Digest(first, first + dt * (rows - 1), rows, sums, power)
 
 

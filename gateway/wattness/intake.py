@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 QUEUE_FRAMES_MAX = 4096
 BATCH_FRAMES_MAX = 256
-BATCHES_IN_FLIGHT_MAX = 4  # verified or being stored
+BATCHES_IN_FLIGHT_MAX = 6  # being verified or stored: verifiers go on while a transaction takes long
 RETRY_S = (0.25, 0.5, 1.0, 2.0, 5.0)
 
 

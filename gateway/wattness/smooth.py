@@ -86,6 +86,6 @@ def _inside(blocks: Sequence[Block], a: int, b: int) -> tuple[int, dict[str, int
             values += packed.values(column if last - first == block.entry.rows else packed.part(column, first, last))
     if power is None or not values:
         return rows, None
+    n, low, high, total = packed.extent(values)
     factor = power[1]
-    mean = sum(values) * factor // len(values)
-    return rows, {"n": len(values), "min": min(values) * factor, "max": max(values) * factor, "mean": mean}
+    return rows, {"n": n, "min": low * factor, "max": high * factor, "mean": total * factor // n}

@@ -5,7 +5,10 @@ Units are the wire's working units: mW, mWh, ms, and thousandths of every other 
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from wattness import packed, smooth
 from wattwire import evidence, interval
@@ -20,7 +23,7 @@ LONE_ROWS_MIN = 20  # from so many rows on, the mean says enough of the neighbou
 LONE_MEAN_RATIO = 12
 
 
-class Fall(NamedTuple):
+class Fall(msgspec.Struct, frozen=True, gc=False):
     """A counter that was lower than before; `spacing_ms` is how far its rows usually are apart."""
 
     name: str
@@ -31,7 +34,7 @@ class Fall(NamedTuple):
     spacing_ms: int
 
 
-class Stat(NamedTuple):
+class Stat(msgspec.Struct, frozen=True, gc=False):
     """Values of a point within the interval; of rows that were only sampled, those of the sample."""
 
     n: int
@@ -42,7 +45,7 @@ class Stat(NamedTuple):
     mean: int
 
 
-class Facts(NamedTuple):
+class Facts(msgspec.Struct, frozen=True, gc=False):
     """One stream in [a, b). `energy` holds counters only; a stream without them has none."""
 
     device: str
@@ -77,7 +80,7 @@ class Facts(NamedTuple):
         return forward - backward
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Which stream and interval facts are of."""
 
     device: str
@@ -130,7 +133,8 @@ def of_evidence(place: Place, times: Sequence[int], columns: Mapping[str, Column
         if stat is not None:
             samples[name] = stat
     levels = {name: ends[1] for name in counters if (ends := _first_last(columns.get(name, ()))) is not None}
-    return _of_figures(place, figures, times[-1], samples, levels)._replace(
+    return replace(
+        _of_figures(place, figures, times[-1], samples, levels),
         falls=[fall for counter in counters.values() for fall in counter.falls],
         moves=moves_of(times, columns, (first, last), JOIN_MS_MAX),
     )

@@ -80,14 +80,13 @@ class Limits:
                 low_here, high_here = -(-low * scale // 1000), high * scale // 1000
             self._all.append(Limit(column, low_here, high_here, _stem(point.name) in _OR_ZERO))
 
-    def exceeded(self, columns: Sequence[packed.Column]) -> bool:
-        """Tell whether a value of these columns is impossible."""
+    def exceeded(self, columns: Sequence[packed.Column], rows: int) -> bool:
+        """Tell whether a value of these columns, of so many rows, is impossible."""
+        reach = packed.STEP_MAX * rows
         for at, low, high, or_zero in self._all:
             column = columns[at]
-            if type(column) is tuple:  # hardly any needs to be looked at: its steps cannot lead that far
-                reach = packed.STEP_MAX * len(column[2])
-                if low + reach <= column[1] <= high - reach:
-                    continue
+            if type(column) is tuple and low + reach <= column[1] <= high - reach:
+                continue  # hardly any needs to be looked at: its steps cannot lead that far
             if not packed.within(column, low, high) and _exceeds(packed.values(column), low, high, or_zero=or_zero):
                 return True
         return False

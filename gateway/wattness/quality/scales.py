@@ -14,7 +14,7 @@ def check(facts: Facts, notes: Notes) -> None:
     """Apply both."""
     frequency = facts.samples.get("frequency")
     low, high = FREQUENCY_MHZ
-    if frequency is not None and any(value and not low <= value <= high for value in (frequency.low, frequency.high)):
+    if frequency is not None and not (_within(frequency.low, low, high) and _within(frequency.high, low, high)):
         notes.find("frequency_scale")
     power = facts.power
     if power is None or abs(power.mean) < max(ACTIVE_MW, (facts.rated_w or 0) * 1000 * ACTIVE_SHARE):
@@ -24,3 +24,8 @@ def check(facts: Facts, notes: Notes) -> None:
         voltage = facts.samples.get(name)
         if voltage is not None and not low <= voltage.mean <= high:
             notes.find("voltage_scale")
+
+
+def _within(value: int, low: int, high: int) -> bool:
+    """Tell whether a frequency is possible; who sleeps says 0."""
+    return not value or low <= value <= high

@@ -1,9 +1,10 @@
 """What the writer remembers of one board between commits; every bit of it can be read again from the database."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import apsw
+import msgspec
 
 from wattness import digest, quality, rowframes
 from wattness.aggregate import Span, Window
@@ -21,7 +22,7 @@ _LOG_COLUMNS = "log, head, top, frames, folded, boot, up, hash, waiting, since_m
 _EMPTY: tuple[Any, ...] = (0, 0, 0, 0, 0, 0, b"", None, None, 0, 0)
 
 
-class Held(NamedTuple):
+class Held(msgspec.Struct, frozen=True, gc=False):
     """One stored frame."""
 
     raw: bytes

@@ -1,9 +1,10 @@
 """Jobs of the networks: which report each final interval belongs to, and the tables behind it."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import apsw
+import msgspec
 
 from wattness.quality import QUARANTINED, UNPROVABLE
 
@@ -23,7 +24,7 @@ _INSERT_PART = (
 )
 
 
-class Final(NamedTuple):
+class Final(msgspec.Struct, frozen=True, gc=False):
     """An interval that has become final, as far as networks look at it before they take it."""
 
     id: int

@@ -1,7 +1,7 @@
 """Intervals that are final: figures, evidence and root into the database, and a job for each network."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import apsw
 import msgspec
@@ -29,7 +29,7 @@ _INSERT = (
 )
 
 
-class _Made(NamedTuple):
+class _Made(msgspec.Struct, frozen=True, gc=False):
     a: int
     b: int
     stream: Any  # wattwire.frame.Stream in force

@@ -64,10 +64,10 @@ class Fold:
                 return [], ()
             start, dated_by = record.up + dated[0], dated[1]
         verdicts, blocks = _judge(record, descriptor, start, held.received_ms + self._future_ms)
-        if not quality.advances(verdicts):
-            return verdicts, ()
         if not verdicts:
             state.odd = odd
+        elif not quality.advances(verdicts):
+            return verdicts, ()
         needs = (descriptor.seq,) if dated_by is None else (descriptor.seq, dated_by)
         return verdicts, _additions(state, record, blocks, needs)
 
@@ -257,10 +257,10 @@ def _judge(
                 found.append(quality.IMPOSSIBLE_TIME)
             if block.last - start > quality.FRAME_MS_MAX:
                 found.append(quality.FRAME_TOO_LONG)
-            if descriptor.limits[entry.stream].exceeded(entry.packed):
+            if descriptor.limits[entry.stream].exceeded(entry.packed, entry.rows):
                 found.append(quality.IMPOSSIBLE_VALUE)
             blocks.append((descriptor.devices[entry.stream], block))
-    return list(dict.fromkeys(found)), blocks
+    return list(dict.fromkeys(found)) if found else found, blocks
 
 
 def _additions(

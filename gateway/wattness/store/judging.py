@@ -60,7 +60,7 @@ class Judging:
         self._connection = connection
         self._tally = tally
         self._judge = judge
-        self._changed: dict[int, bytes] = {}
+        self._changed: dict[int, Memory] = {}
         self._twins: dict[int, tuple[int, list[int]]] = {}
         connection.execute(TABLES)
 
@@ -70,7 +70,7 @@ class Judging:
 
     def flush(self) -> None:
         """Write what the rules remember."""
-        write_rows(self._connection, _SAVE, list(self._changed.items()))
+        write_rows(self._connection, _SAVE, [(key, _encode(memory)) for key, memory in self._changed.items()])
         self._changed.clear()
 
     def codes(self, board_id: int, stream: Stream, found: Facts, claimed: Claimed) -> set[str]:
@@ -81,13 +81,13 @@ class Judging:
             notes.find("duplicate_serial")
         for kind in notes.events:
             self._tally.add("counter_fall", kind)
-        self._changed[stream.id] = _encode(memory)
+        self._changed[stream.id] = memory
         return notes.codes
 
     def pass_over(self, stream: Stream) -> None:
         """Let the rules begin anew behind an interval whose values are known to be wrong."""
         memory = stream.memory = self._memory(stream).anew()
-        self._changed[stream.id] = _encode(memory)
+        self._changed[stream.id] = memory
 
     def _memory(self, stream: Stream) -> Memory:
         if stream.memory is None:
