@@ -7,9 +7,14 @@ from wattwire.errors import WireError
 
 def root(leaves) -> bytes:
     """Return the tree's root over byte strings; of none it is SHA-256 of nothing."""
+    return root_of_hashes(map(leaf_hash, leaves))
+
+
+def root_of_hashes(hashes) -> bytes:
+    """Return the tree's root over leaves of which only the hashes are at hand."""
     peaks = []  # (size, hash) of the complete subtrees so far, largest first
-    for leaf in leaves:
-        size, digest = 1, leaf_hash(leaf)
+    for digest in hashes:
+        size = 1
         while peaks and peaks[-1][0] == size:
             digest = _node(peaks.pop()[1], digest)
             size *= 2

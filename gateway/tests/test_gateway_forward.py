@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from civilclock import Clock as NetworkClock
+from emulator.author import verified
 from wattness.answers import of_store
 from wattness.clock import Clock
 from wattness.config import Config, NetworkConfig
 from wattness.errors import OutdatedError, RefusedError, StoreError, UnavailableError
 from wattness.forward import PACE_BURST_S, Forwarder, Timing, World, forward
 from wattness.keys.held import HeldP256
-from wattness.model import Receipt, Verified
+from wattness.model import Receipt
 from wattness.networks import Reconciled, open_network
 from wattness.networks.base import Draft
 from wattness.networks.pace import Pace
@@ -27,7 +28,6 @@ from wattnet import faults, server
 from wattnet.settings import Settings as NetworkSettings
 from wattnet.simulated import SimulatedBoard, SimulatedKey
 from wattnet.simulated_gateway import SimulatedGateway
-from wattwire import cose
 
 START = 1_790_000_100_000  # begins a five minutes
 MINUTE = 60_000
@@ -62,17 +62,9 @@ async def filled_store(stack: AsyncExitStack, folder, world: World, networks: tu
     store = await stack.enter_async_context(
         open_store(path, Settings(KEY.hash, wants or tuple(map(Wants, networks)), clock=world.clock, window_ms=1))
     )
-    await store.put(verified(board.id))
+    await store.put([verified(board.id, raw) for raw in BOARD.frames])
     assert await count(store, "available") == INTERVALS * len(networks)
     return store
-
-
-def verified(board_id: int) -> list[Verified]:
-    payloads = [cose.parse(raw)[1] for raw in BOARD.frames]
-    return [
-        Verified(board_id, raw, hashlib.sha256(payload).digest(), record)
-        for raw, payload, record in zip(BOARD.frames, payloads, BOARD.records, strict=True)
-    ]
 
 
 async def count(store, state: str, network: str | None = None) -> int:
@@ -563,7 +555,8 @@ async def test_new_jobs_wake_the_worker(stack, tmp_path):
     )
     async with Running(forwarder(network, store.outbox, world).run()):
         await asyncio.sleep(0.05)
-        await store.put(verified((await store.boards())[0].id))
+        board = (await store.boards())[0]
+        await store.put([verified(board.id, raw) for raw in BOARD.frames])
         await until(store, "completed", INTERVALS)
 
 

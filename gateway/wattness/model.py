@@ -35,6 +35,7 @@ class Verified(NamedTuple):
     board_id: int
     raw: bytes
     digest: bytes  # SHA-256 over the payload, 32 bytes
+    leaf: bytes  # the frame in an evidence tree, 32 bytes (wattwire.merkle.leaf_hash)
     record: Any  # wattwire.frame.Record
 
 

@@ -26,7 +26,7 @@ MARSHAL_VERSION = 2  # the later ones look for what occurs twice
 
 
 _new: Any = tuple.__new__  # as in `rowframes`: every frame goes here
-Packed = tuple[int, bytes, bytes, Fields | None]  # a `Verified`, its record as plain values if it is one of rows
+Packed = tuple[int, bytes, bytes, bytes, Fields | None]  # a `Verified`, its record as plain values if it is one of rows
 
 
 class Author(NamedTuple):
@@ -57,8 +57,8 @@ def unpack(packed: bytes) -> list[Packed]:
 def read(frames: Sequence[Packed]) -> list[Verified]:
     """Return frames with their records; those that are not of rows are rare and cheap to read again."""
     return [
-        _new(Verified, (board_id, raw, digest, record(fields) or decode(cose.parse(raw)[1])))
-        for board_id, raw, digest, fields in frames
+        _new(Verified, (board_id, raw, digest, leaf, record(fields) or decode(cose.parse(raw)[1])))
+        for board_id, raw, digest, leaf, fields in frames
     ]
 
 

@@ -8,7 +8,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from wattwire import cose
+from wattwire import cose, merkle
 from wattwire.errors import WireError
 
 from . import rowframes
@@ -75,7 +75,7 @@ class Verifier:
 
     def read_all(
         self, arrivals: Iterable[tuple[bytes, bytes]], decode: Callable[[bytes], A]
-    ) -> tuple[list[tuple[int, bytes, bytes, A]], dict[str, int]]:
+    ) -> tuple[list[tuple[int, bytes, bytes, bytes, A]], dict[str, int]]:
         """Return the same as plain values; `decode` refuses what `rowframes.decode` does."""
         rejected: dict[str, int] = {}
         # Step by step for the whole batch: signatures and decoding push each other out of the processor's caches.
@@ -105,10 +105,10 @@ def _check(envelope: _Envelope) -> _Signed:
     return signer.board_id, raw, payload
 
 
-def _read(signed: _Signed, decode: Callable[[bytes], A]) -> tuple[int, bytes, bytes, A]:
+def _read(signed: _Signed, decode: Callable[[bytes], A]) -> tuple[int, bytes, bytes, bytes, A]:
     board_id, raw, payload = signed
     try:
-        return board_id, raw, sha256(payload).digest(), decode(payload)
+        return board_id, raw, sha256(payload).digest(), merkle.leaf_hash(raw), decode(payload)
     except WireError as error:
         raise RejectedError(error.reason, error.detail) from None
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from emulator.fleet import key_from_seed, point_of, seal
 from wattness.model import Arrival, Verified
-from wattwire import cose, frame
+from wattwire import cose, frame, merkle
 
 POINTS = (
     frame.Point("power", "W", 0, None),
@@ -90,4 +90,4 @@ def arrival(raw: bytes) -> Arrival:
 def verified(board_id: int, raw: bytes) -> Verified:
     """Return a frame as it leaves the verifier, without verifying it."""
     payload = cose.parse(raw)[1]
-    return Verified(board_id, raw, hashlib.sha256(payload).digest(), frame.decode(payload))
+    return Verified(board_id, raw, hashlib.sha256(payload).digest(), merkle.leaf_hash(raw), frame.decode(payload))

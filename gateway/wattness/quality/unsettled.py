@@ -14,9 +14,8 @@ def is_unsettled(body: Any, device: str) -> bool:
     A board lists such points in its record's texts, `unsettled_0` for its first stream, as long as its configuration
     does not name them in the stream's `confirmed`.
     """
-    return any(
-        CLAIMED.intersection(points(body, index)) for index, name in enumerate(evidence.devices(body)) if name == device
-    )
+    found = [index for index in range(len(body.streams)) if CLAIMED.intersection(points(body, index))]
+    return bool(found) and device in [evidence.devices(body)[index] for index in found]
 
 
 def points(body: Any, index: int) -> list[str]:

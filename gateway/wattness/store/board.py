@@ -8,7 +8,7 @@ import msgspec
 
 from wattness import digest, quality, rowframes
 from wattness.aggregate import Span, Window
-from wattwire import cose, evidence, frame
+from wattwire import cose, evidence, frame, merkle
 
 from .schema import ask
 
@@ -28,6 +28,7 @@ class Held(msgspec.Struct, frozen=True, gc=False):
     raw: bytes
     record: Any  # wattwire.frame.Record
     received_ms: int
+    leaf: bytes  # in evidence trees
 
 
 class Log:
@@ -183,7 +184,7 @@ class BoardState:
         """Yield stored frames in ascending order."""
         query = "SELECT raw, received_ms FROM frame WHERE board_id = ? AND log = ? AND seq BETWEEN ? AND ? ORDER BY seq"
         for raw, received_ms in self._connection.execute(query, (self.id, log, first, last)):
-            yield Held(raw, read(raw), received_ms)
+            yield Held(raw, read(raw), received_ms, merkle.leaf_hash(raw))
 
     def held(self, log: int, first: int, last: int) -> Iterator[Held]:
         """Yield the frames of a range that has no holes."""
@@ -201,7 +202,7 @@ class BoardState:
             " AND (log, seq) <= (?, ?) ORDER BY log, seq"
         )
         for raw, received_ms in self._connection.execute(query, (self.id, *start, *(end or (INT_MAX, INT_MAX)))):
-            yield Held(raw, read(raw), received_ms)
+            yield Held(raw, read(raw), received_ms, merkle.leaf_hash(raw))
 
     def next_log(self, after: int) -> int | None:
         """Return the next log that has frames."""

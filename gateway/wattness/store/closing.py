@@ -22,6 +22,7 @@ from .tally import Tally
 
 FRAMES_MAX = 4096  # of one interval's evidence; frames between two far rows are then left out
 FIGURE_MAX = (1 << 63) - 1
+_encode = msgspec.json.Encoder().encode
 
 _INSERT = (
     "INSERT INTO interval"
@@ -122,12 +123,12 @@ class Closing:
             self._tally.add("verdict", UNSETTLED)
             found[UNSETTLED] = quality.RULES[UNSETTLED].level
         verdict = max(found.values(), key=quality.LEVELS.index, default=quality.ACCEPTED)
-        root = merkle.root([held.raw for held in frames])
+        root = merkle.root_of_hashes([held.leaf for held in frames])
         return _Made(a, b, described, figures, ranges, root, verdict, sorted(found))
 
     def _save(self, state: BoardState, stream: Stream, made: _Made, now_ms: int) -> None:
         described = (made.stream.role, made.stream.profile, made.stream.rated_w)
-        texts = [msgspec.json.encode(part).decode() for part in (made.figures, made.ranges, made.reasons)]
+        texts = [_encode(part).decode() for part in (made.figures, made.ranges, made.reasons)]
         self._last_id = interval_id = self._last_id + 1
         row = (
             interval_id,

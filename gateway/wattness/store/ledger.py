@@ -60,7 +60,7 @@ class Ledger:
                 verified.raw,
             )
         )
-        state.recent[log.log, seq] = Held(verified.raw, record, received_ms)
+        state.recent[log.log, seq] = Held(verified.raw, record, received_ms, verified.leaf)
         if seq <= log.folded or log.log < (state.folding or 0):
             self._tally.add("late", "frame")  # intervals have passed over it for good
         log.dirty = True
