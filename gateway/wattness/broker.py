@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
+from . import child
 from .config import split_address
 from .errors import ConfigError
 from .lock import FileLock
@@ -153,12 +154,7 @@ class Broker:
             return
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
-        try:
-            async with asyncio.timeout(STOP_S):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        await child.ended(process, STOP_S)
 
     async def _evict(self) -> None:
         """End a server that outlived its gateway; who holds the lock proves that the process id is still its own."""

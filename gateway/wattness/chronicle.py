@@ -1,12 +1,12 @@
 """Keeps the history's process running, and removes what it says may go."""
 
 import asyncio
-import contextlib
 import logging
 import sys
 
 import msgspec
 
+from . import child
 from .config import DATABASE_NAME, Config
 from .store.chronicler import Said, Task
 from .store.sqlite import SqliteStore
@@ -69,7 +69,7 @@ class Chronicle:
                 is_fatal = self._hear(line)
             await process.wait()
         finally:
-            await _stop(process)
+            await child.dismiss(process, STOP_S)
         return is_fatal
 
     def _hear(self, line: bytes) -> bool:
@@ -81,15 +81,3 @@ class Chronicle:
                 log.error("history stands still error=%s", said.error)
         self.error = said.error
         return said.fatal
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    """End the process: it ends by itself when its input closes."""
-    if process.stdin is not None:
-        process.stdin.close()
-    try:
-        await asyncio.wait_for(process.wait(), STOP_S)
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()

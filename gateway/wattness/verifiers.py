@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
+from . import child
 from .errors import ConfigError
 from .model import Arrival, Verified
 from .verifier import LENGTH, Author, message, pack, read, unpack
@@ -91,17 +92,10 @@ class _Process:
                 self._process.kill()
 
     async def stop(self) -> None:
-        """End the process: it ends by itself when its pipe closes."""
+        """End the process."""
         process, self._process, self.known = self._process, None, None
-        if process is None or process.stdin is None:
-            return
-        process.stdin.close()
-        try:
-            await asyncio.wait_for(process.wait(), STOP_S)
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+        if process is not None:
+            await child.dismiss(process, STOP_S)
 
 
 class Verifiers:
