@@ -41,7 +41,12 @@ async def until(condition):
 
 
 def children():
-    return [child for child in psutil.Process().children() if "wattness.store.chronicler" in child.cmdline()]
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):  # one that was just killed has no command line
+            if "wattness.store.chronicler" in child.cmdline():
+                found.append(child)
+    return found
 
 
 async def view(store):
