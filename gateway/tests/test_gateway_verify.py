@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cbor2
 import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -222,3 +223,13 @@ def test_rows_take_the_quick_way(author, monkeypatch):
     payload = cose.parse(author.frames[1])[1]
     monkeypatch.setattr(cbor, "decode", None)
     assert strictcbor.decode(payload)[0] == frame.KIND_ROWS
+
+
+def numbers():
+    """32 bytes of any size, with as many leading zeros as there may be, and either sign where they begin."""
+    return st.one_of(st.integers(0, (1 << 256) - 1), st.integers(0, 255).map(lambda bits: 1 << bits))
+
+
+@given(numbers(), numbers())
+def test_a_signature_is_the_sequence_that_cryptography_makes(r, s):
+    assert verify.der(r.to_bytes(32, "big") + s.to_bytes(32, "big")) == encode_dss_signature(r, s)

@@ -8,7 +8,7 @@ their length; cbor2 reads the other numbers, whose bytes were matched one by one
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any
 
 import cbor2
@@ -75,7 +75,7 @@ def _slowly(payload: bytes) -> Fields | None:
     return (*record[1:8], record.extra, record.body.streams_hash, entries)
 
 
-def _quickly(payload: bytes) -> Fields | None:  # noqa: PLR0911 — each is a form that is read the other way
+def _quickly(payload: bytes) -> Fields | None:
     """Return the fields, or None for what is not read this way."""
     head = _HEAD(payload)
     if head is None or len(payload) > frame.PAYLOAD_SIZE_MAX:
@@ -85,35 +85,64 @@ def _quickly(payload: bytes) -> Fields | None:  # noqa: PLR0911 — each is a fo
     found = []
     at = head.end()
     for _ in range(_size(entries)):
-        entry = _ENTRY(payload, at)
-        columns = None if entry is None else _columns(_size(entry[4]))(payload, entry.end())
-        if entry is None or columns is None:
-            return None
-        at = columns.end()
-        numbers += entry.groups()[:3]
-        parts = columns.groups()
-        shape = _shape(parts, numbers)
+        shape = _shape(payload, at, numbers)
         if shape is None:
             return None
-        found.append((_size(parts[0]), shape))
+        at = shape[0]
+        found.append(shape)
     if at != len(payload) or len(numbers) > _NUMBERS_MAX:
         return None
     values = iter(cbor2.loads(b"\x98%c%b" % (len(numbers), b"".join(numbers))))
     log, seq, boot, up, unix = islice(values, 5)
     latest = max(up, unix or 0)
     made = []
-    for size, rests in found:
+    for _, rows, steps, rests in found:
         stream, start, dt = islice(values, 3)
-        columns = [(rest[0], next(values), rest[1]) if type(rest) is tuple else rest for rest in rests]
-        made.append((stream, start, dt, size, columns))
-        if latest + start + dt * (size - 1) >= cbor.INT_LIMIT:
+        columns: list[packed.Column]
+        if steps:
+            columns = [*zip(repeat(0), islice(values, len(steps)), steps)]
+        else:
+            columns = [rest if isinstance(rest, list) else (rest[0], next(values), rest[1]) for rest in rests]
+        made.append((stream, start, dt, rows, columns))
+        if latest + start + dt * (rows - 1) >= cbor.INT_LIMIT:
             return None
     if seq < 2:  # the first record has rules of its own, and is hardly ever one of rows
         return None
     return log, seq, prev, boot, up, unix, None, {}, streams_hash, made
 
 
-def _shape(parts: Sequence[bytes], numbers: list[bytes]) -> list[_Rest] | None:
+def _shape(payload: bytes, at: int, numbers: list[bytes]) -> tuple[int, int, Sequence[bytes], Sequence[_Rest]] | None:
+    """Return the end of an entry, its rows, and its columns: the steps of all, when all are narrow, or their rests.
+
+    The bytes of its other numbers are added to `numbers`.
+    """
+    entry = _ENTRY(payload, at)
+    columns = None if entry is None else _columns(_size(entry[4]))(payload, entry.end())
+    if entry is None or columns is None:
+        return None
+    numbers += entry.groups()[:3]
+    parts = columns.groups()
+    rows = _size(parts[0])
+    steps = _narrow(parts, rows - 1)
+    if steps:
+        numbers += parts[1::3]
+        return columns.end(), rows, steps, ()
+    rests = _rests(parts, numbers)
+    return None if rests is None else (columns.end(), rows, (), rests)
+
+
+def _narrow(parts: Sequence[bytes], size: int) -> Sequence[bytes]:
+    """Return the steps of columns whose values are all there, each but the first a single byte; most are so.
+
+    Where there are steps there is something before them: a value, or nulls, which no value is greater than.
+    """
+    steps = parts[2::3]
+    if size and {*map(len, steps)} == {size} and not any(parts[3::3]) and max(parts[1::3]) < NULL:
+        return steps
+    return ()
+
+
+def _rests(parts: Sequence[bytes], numbers: list[bytes]) -> list[_Rest] | None:
     """Return columns without the first values of those that are packed, whose bytes are added to `numbers`."""
     found: list[_Rest] = []
     size = _size(parts[0]) - 1

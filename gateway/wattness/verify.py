@@ -19,6 +19,8 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 _ES256 = ec.ECDSA(hashes.SHA256())
+_SHORT_R = b"\x30\x44\x02\x20%b\x02\x20%b"
+_LONG_R = b"\x30\x45\x02\x21\x00%b\x02\x20%b"
 
 
 class Keyed(Protocol):
@@ -141,7 +143,10 @@ def load_key(public_key: bytes) -> ec.EllipticCurvePublicKey:
 
 def der(signature: bytes) -> bytes:
     """Return r ‖ s as the ASN.1 sequence that `cryptography` wants."""
-    body = _integer(signature[:32]) + _integer(signature[32:])
+    r, s = signature[:32], signature[32:]
+    if r[0] and 0 < s[0] < 0x80:  # nearly all: s is low
+        return (_LONG_R if r[0] > 0x7F else _SHORT_R) % (r, s)
+    body = _integer(r) + _integer(s)
     return b"\x30%c%b" % (len(body), body)
 
 
