@@ -1,10 +1,11 @@
 """The processes that verify: the same frames as in one process, and nothing is lost or left running when one dies."""
 
 import asyncio
-import contextlib
 import subprocess
 import sys
 import time
+from pathlib import Path
+from runpy import run_path
 
 import psutil
 import pytest
@@ -16,6 +17,7 @@ from wattness.verifiers import open_verifiers
 from wattness.verify import Verifier
 from wattwire import cose, frame
 
+children_running = run_path(str(Path(__file__).with_name("processes.py")))["children_running"]
 GATEWAY = bytes(range(32))
 START = 1_790_000_100_000
 
@@ -36,12 +38,7 @@ def author():
 
 
 def ours():
-    found = []
-    for child in psutil.Process().children():
-        with contextlib.suppress(psutil.Error):  # one that was just killed has no command line
-            if "wattness.verifier" in child.cmdline():
-                found.append(child)
-    return found
+    return children_running("wattness.verifier")
 
 
 async def test_every_kind_of_record_arrives_as_in_one_process(author):

@@ -7,7 +7,6 @@ import signal
 from pathlib import Path
 from runpy import run_path
 
-import psutil
 import pytest
 
 from wattness import chronicle as chronicles
@@ -19,6 +18,7 @@ from wattness.store.reader import Reader
 
 WORLD = run_path(str(Path(__file__).with_name("store_world.py")))
 START, MINUTE = WORLD["START"], WORLD["MINUTE"]
+children_running = run_path(str(Path(__file__).with_name("processes.py")))["children_running"]
 
 
 @contextlib.asynccontextmanager
@@ -41,12 +41,7 @@ async def until(condition):
 
 
 def children():
-    found = []
-    for child in psutil.Process().children():
-        with contextlib.suppress(psutil.Error):  # one that was just killed has no command line
-            if "wattness.store.chronicler" in child.cmdline():
-                found.append(child)
-    return found
+    return children_running("wattness.store.chronicler")
 
 
 async def view(store):
